@@ -1,0 +1,104 @@
+"""Messages about one execution: claiming it, keeping its lease, reporting its events, finishing it."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from control_plane.wire.model import WireModel
+
+MAX_EVENTS_A_BATCH = 500
+"""Keeps one report under the server's body limit for events of ordinary size."""
+
+
+class EventType(StrEnum):
+    """The types of events an execution's stream can carry."""
+
+    STATUS = "status"
+    MESSAGE = "message"
+    MESSAGE_CHUNK = "message_chunk"
+    TOOL_STARTED = "tool_started"
+    TOOL_COMPLETED = "tool_completed"
+    DECISION = "decision"
+    USAGE = "usage"
+    ERROR = "error"
+    DONE = "done"
+
+
+class FinalStatus(StrEnum):
+    """How a worker may say that an execution ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ClaimRequest(WireModel):
+    """Who claims. `flow_run_id` is Prefect's id of the run that will do the work."""
+
+    worker: str = Field(max_length=200)
+    flow_run_id: UUID | None = None
+
+
+class Claim(WireModel):
+    """The right to carry out one execution.
+
+    `execution_token` opens this execution only. `fence` grows with every claim; the server refuses what carries an
+    older one. The lease must be renewed before `lease_expires_at`.
+    """
+
+    execution_id: UUID
+    execution_token: str = Field(repr=False)
+    fence: int
+    lease_expires_at: AwareDatetime
+    renew_every_seconds: float
+
+
+class LeaseRenewal(WireModel):
+    """The answer to a renewal: how long the lease holds now, and whether somebody asked to cancel."""
+
+    lease_expires_at: AwareDatetime
+    cancel_requested: bool
+
+
+class ReportedEvent(WireModel):
+    """One event as the worker saw it. `sequence` counts from 1 within one claim and makes repeats harmless."""
+
+    sequence: int = Field(ge=1)
+    type: EventType
+    data: dict[str, JsonValue]
+    occurred_at: datetime
+
+
+class EventReport(WireModel):
+    """A batch of events in order, without gaps."""
+
+    fence: int
+    events: list[ReportedEvent] = Field(min_length=1, max_length=MAX_EVENTS_A_BATCH)
+
+
+class EventReceipt(WireModel):
+    """Up to which sequence number the server holds the events of this claim."""
+
+    sequence: int
+
+
+class Usage(WireModel):
+    """Tokens an execution used, over all of its model turns."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model_turns: int = 0
+    tool_calls: int = 0
+
+
+class Finish(WireModel):
+    """How the execution ended. `error` is for people: what happened and what to do. `code` is for programs."""
+
+    fence: int
+    status: FinalStatus
+    response: str | None = None
+    error: str | None = None
+    code: str | None = None
+    usage: Usage = Usage()

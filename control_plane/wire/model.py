@@ -1,0 +1,9 @@
+"""How every message of the worker protocol is made."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class WireModel(BaseModel):
+    """One message. Readers ignore fields they do not know, so that a worker and a server may be one version apart."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
