@@ -1,0 +1,68 @@
+"""Settings of the API server, read once from the environment (`CONTROL_PLANE_*`)."""
+
+from datetime import timedelta
+from functools import cache
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything the API server can be told. Secrets have no default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CONTROL_PLANE_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    database_url: SecretStr = Field(validation_alias=AliasChoices("CONTROL_PLANE_DATABASE_URL", "DATABASE_URL"))
+    """PostgreSQL, as `postgresql://login:password@host:port/database`. The login must be a member of the role
+    `control_plane_app` and should be neither the owner of the tables nor a superuser."""
+
+    migration_database_url: SecretStr | None = None
+    """PostgreSQL with the rights to create tables and roles, for `control-plane migrate` only. Default: `database_url`."""
+
+    database_pool_size: int = Field(default=16, ge=1, le=200)
+    """Connections each API process may open."""
+
+    secret_key: SecretStr = Field(min_length=32)
+    """Keys the hashes of API keys and tokens. At least 32 random characters; changing it invalidates every key."""
+
+    operator_key: SecretStr | None = Field(default=None, min_length=32)
+    """The credential of the person who runs this installation: it creates organizations and their first API keys and
+    can do nothing else. Unset: no such credential exists."""
+
+    public_url: HttpUrl = HttpUrl("http://127.0.0.1:7777")
+    """How workers and people reach this server."""
+
+    orchestrator: str = "prefect"
+    """Name of the orchestrator plugin (entry point group `control_plane.orchestrators`)."""
+
+    prefect_api_url: HttpUrl = HttpUrl("http://127.0.0.1:4200/api")
+    """Prefect's API, as this server reaches it."""
+
+    prefect_auth_string: SecretStr | None = None
+    """Prefect's `PREFECT_SERVER_API_AUTH_STRING` (`user:password`), if Prefect has one."""
+
+    prefect_ui_url: HttpUrl | None = None
+    """Where people open the Prefect UI. Default: `prefect_api_url` without `/api`."""
+
+    lease: timedelta = timedelta(seconds=30)
+    """How long a worker may be silent before its execution counts as abandoned."""
+
+    reconcile_every: timedelta = timedelta(seconds=5)
+    """How often executions that could not be dispatched, or whose worker is gone, are looked at again."""
+
+    execution_token_lifetime: timedelta = timedelta(hours=24)
+    """Upper bound of one claim; the token dies earlier when the execution ends."""
+
+    max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    """Larger request bodies are refused with 413."""
+
+    stream_keepalive: timedelta = timedelta(seconds=15)
+    """How often an idle event stream sends a comment so that proxies keep it open."""
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Raises `pydantic.ValidationError` naming every variable that is missing or wrong."""
+    return Settings()
