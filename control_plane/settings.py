@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     `control_plane_app` and should be neither the owner of the tables nor a superuser."""
 
     migration_database_url: SecretStr | None = None
-    """PostgreSQL with the rights to create tables and roles, for `control-plane migrate` only. Default: `database_url`."""
+    """PostgreSQL with the rights to create tables and roles, for `control-plane migrate`. Default: `database_url`."""
 
     database_pool_size: int = Field(default=16, ge=1, le=200)
     """Connections each API process may open."""
@@ -64,5 +64,5 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process. Raises `pydantic.ValidationError` naming every variable that is missing or wrong."""
+    """This process's settings. Raises `pydantic.ValidationError` naming each variable that is missing or wrong."""
     return Settings()
