@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, Field, JsonValue
 
@@ -35,8 +35,13 @@ class FinalStatus(StrEnum):
 
 
 class ClaimRequest(WireModel):
-    """Who claims. `flow_run_id` is Prefect's id of the run that will do the work."""
+    """Who claims. `flow_run_id` is Prefect's id of the run that will do the work.
 
+    `claim_id` belongs to one process: repeating a request whose answer was lost is harmless, while a second process can't
+    take an execution that the first one holds.
+    """
+
+    claim_id: UUID = Field(default_factory=uuid4)
     worker: str = Field(max_length=200)
     flow_run_id: UUID | None = None
 

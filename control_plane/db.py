@@ -1,0 +1,113 @@
+"""The one seam between the application and PostgreSQL: every transaction belongs to one organization, or to none.
+
+Each transaction enters the role `control_plane_app` (neither owner of a table nor exempt from row-level security) and
+names its organization for the row policies. Both hold for that transaction only, so a pooled connection carries nothing
+over, and a transaction without an organization sees no rows.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, event, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
+
+APPLICATION_ROLE = "control_plane_app"
+SYSTEM_ROLE = "control_plane_system"
+ORGANIZATION_SETTING = "app.organization_id"
+
+_ENTER = f"SELECT set_config('role', '{APPLICATION_ROLE}', true), set_config('{ORGANIZATION_SETTING}', %s, true)"
+
+
+class Base(DeclarativeBase):
+    """All tables of the control plane."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[str]: JSONB}  # noqa: RUF012 - SQLAlchemy reads it as a class variable
+
+
+class Identified:
+    """A UUID of its own, made here so that it is known before the row is stored."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+
+
+class Timestamped:
+    """When the row was created and last changed, by the database's clock."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.clock_timestamp())
+
+
+class Resource(Identified, Timestamped):
+    """A row with an id and times, as the API lists it: newest first."""
+
+
+class TenantOwned:
+    """A row of one organization. The migration gives each such table its row policy; a test checks that it did."""
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+
+
+class TenantSession(Session):
+    """A session whose transactions begin by entering the application role and the organization in `info`."""
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _enter_tenant(session: TenantSession, _transaction: SessionTransaction, connection: Connection) -> None:
+    organization_id = session.info.get("organization_id")
+
+    async def enter(raw: psycopg.AsyncConnection[Any]) -> None:
+        # In a pipeline BEGIN and this statement share one round trip; alone they cost a third of the throughput.
+        async with raw.pipeline():
+            await raw.execute(_ENTER, [str(organization_id) if organization_id else ""])
+
+    adapted: Any = connection.connection.dbapi_connection
+    adapted.run_async(enter)
+
+
+class Database:
+    """A connection pool. Make one per process; `await close()` at the end."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
+        )
+        self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def tenant(self, organization_id: UUID | None) -> AsyncIterator[AsyncSession]:
+        """One transaction inside an organization (or inside none): committed at the end, rolled back on an error."""
+        async with self._sessions(info={"organization_id": organization_id}) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """A `postgresql://` URL as SQLAlchemy wants it for psycopg. Raises `ValueError` for any other database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise ValueError(f"DATABASE_URL must be postgresql://…, not {parsed.get_backend_name()}://…")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def psycopg_url(url: str) -> str:
+    """The same URL as libpq wants it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

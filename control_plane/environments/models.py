@@ -1,0 +1,23 @@
+"""Where agents run: one work pool each."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.db import Base, Resource, TenantOwned
+
+
+class Environment(Base, Resource, TenantOwned):
+    """A place such as staging or production. Its work pool exists in the orchestrator since `provisioned_at`."""
+
+    __tablename__ = "environments"
+
+    project_id: Mapped[UUID]
+    name: Mapped[str]
+    slug: Mapped[str]
+    work_pool: Mapped[str]
+    llm_override: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    provisioned_at: Mapped[datetime | None]

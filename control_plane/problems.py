@@ -1,0 +1,239 @@
+"""Problems (RFC 9457): everything the API refuses, raised anywhere and rendered once.
+
+A subclass names one kind of problem; its docstring is the problem's page. `detail` speaks to who can mend it.
+"""
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any, ClassVar
+from uuid import UUID
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+PROBLEM_TYPE = "application/problem+json"
+BEARER = 'Bearer realm="control-plane"'
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(Exception):
+    """Something the caller can understand and usually mend."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    title: ClassVar[str] = "The request can't be carried out"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class Unauthenticated(Problem):
+    """The request carries no credential, or one that is unknown, expired or revoked."""
+
+    status, code, title = 401, "unauthenticated", "A valid credential is needed"
+
+    def __init__(self, detail: str = "Send `Authorization: Bearer <key>` with a key that is valid.") -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": BEARER})
+
+
+class Forbidden(Problem):
+    """The credential is valid but doesn't carry the permission this operation needs."""
+
+    status, code, title = 403, "forbidden", "The credential doesn't allow this"
+
+
+class NotFound(Problem):
+    """There is no such resource in the organization of the credential."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+    @classmethod
+    def of(cls, kind: str, identity: UUID | str | int) -> "NotFound":
+        """The problem of one missing resource: `NotFound.of("agent", agent_id)`."""
+        return cls(f"There is no {kind} {identity} that this credential can see.")
+
+
+class Conflict(Problem):
+    """The request contradicts the present state of the resource."""
+
+    status, code, title = 409, "conflict", "The request contradicts the present state"
+
+
+class AlreadyExists(Conflict):
+    """A resource of this name exists already."""
+
+    code, title = "already_exists", "The name is taken"
+
+
+class BodyTooLarge(Problem):
+    """The request's body is larger than this server accepts."""
+
+    status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class Invalid(Problem):
+    """The request is well formed but a value in it can't be used."""
+
+    status, code, title = 422, "invalid", "A value can't be used"
+
+    def __init__(self, detail: str, *, location: str | None = None) -> None:
+        super().__init__(detail)
+        self.errors = [{"location": location, "message": detail, "code": self.code}] if location else []
+
+
+class Unavailable(Problem):
+    """A part this operation needs doesn't answer at the moment; the same request may succeed later."""
+
+    status, code, title = 503, "unavailable", "Not available at the moment"
+
+
+class ProblemError(BaseModel):
+    """One wrong place in a request. `location` is a path like `body.llm_config.provider`."""
+
+    location: str
+    message: str
+    code: str
+
+
+class ProblemRead(BaseModel):
+    """The body of every error (RFC 9457, `application/problem+json`)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str | None = None
+    errors: list[ProblemError] = []
+
+
+def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Declare in OpenAPI the problems a route can answer with."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        text = (kind.__doc__ or kind.title).strip()
+        earlier = described.get(kind.status, {}).get("description")
+        described[kind.status] = {
+            "description": f"{earlier} {text}" if earlier else text,
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemRead"}}},
+        }
+    return described
+
+
+def render(
+    request: Request,
+    *,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    errors: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """One problem as an HTTP response."""
+    body = ProblemRead(
+        type=f"urn:agent-control-plane:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        request_id=request.scope.get("request_id"),
+        errors=[ProblemError(**error) for error in errors or []],
+    )
+    return JSONResponse(body.model_dump(), status_code=status, media_type=PROBLEM_TYPE, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Render every error of `app` as a problem: ours, validation, unknown routes, wrong methods, and bugs."""
+    app.add_exception_handler(Problem, _render_problem)
+    app.add_exception_handler(RequestValidationError, _render_validation)
+    app.add_exception_handler(HTTPException, _render_http)
+    app.add_exception_handler(Exception, _render_bug)
+
+
+async def _render_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)  # noqa: S101 - Starlette's handler type is wider than what it is registered for
+    return render(
+        request,
+        status=error.status,
+        code=error.code,
+        title=error.title,
+        detail=error.detail,
+        errors=getattr(error, "errors", None),
+        headers=error.headers,
+    )
+
+
+async def _render_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - see _render_problem
+    errors = [
+        {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "code": item["type"]}
+        for item in error.errors()
+    ]
+    if any(item["code"] == "json_invalid" for item in errors):
+        return render(
+            request, status=400, code="malformed_json", title="The body isn't JSON", detail=errors[0]["message"]
+        )
+    named = ", ".join(item["location"] for item in errors)
+    return render(
+        request,
+        status=422,
+        code="invalid",
+        title="A value can't be used",
+        detail=f"Mend these and send the request again: {named}.",
+        errors=errors,
+    )
+
+
+async def _render_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - see _render_problem
+    phrase = HTTPStatus(error.status_code).phrase
+    details = {
+        404: f"There is nothing at {request.url.path}. The API is described at /api/docs.",
+        405: f"{request.method} isn't offered at {request.url.path}. The API is described at /api/docs.",
+    }
+    return render(
+        request,
+        status=error.status_code,
+        code=phrase.lower().replace(" ", "_"),
+        title=phrase,
+        detail=details.get(error.status_code, str(error.detail)),
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _render_bug(request: Request, error: Exception) -> JSONResponse:
+    logger.error("request %s failed", request.scope.get("request_id"), exc_info=error)
+    return render(
+        request,
+        status=500,
+        code="internal_error",
+        title="Internal error",
+        detail="This is a fault of the server. Its log holds the reason under the request id.",
+    )
+
+
+async def send_problem(send: Any, *, scope: Any, problem: Problem) -> None:
+    """Answer with `problem` from a pure ASGI middleware, where no exception handler is in reach."""
+    body = ProblemRead(
+        type=f"urn:agent-control-plane:problem:{problem.code}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        instance=scope["path"],
+        code=problem.code,
+        request_id=scope.get("request_id"),
+    )
+    content = json.dumps(body.model_dump()).encode()
+    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
