@@ -6,11 +6,29 @@ Errors:
       └── Unreachable   no usable answer; the same request may succeed later
 """
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
 
 import httpx
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from control_plane import __version__
+from control_plane.wire.executions import Claim, ClaimRequest, EventReceipt, EventReport, Finish, LeaseRenewal
+from control_plane.wire.plan import Plan
 
 API_PREFIX = "/api/v1"
+USER_AGENT = f"agent-control-plane/{__version__}"
+
+_PATIENCE_SECONDS = 120.0
+"""How long a worker repeats a request to a control plane that doesn't answer; a restart takes a few seconds."""
+
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
 class ControlPlaneError(Exception):
@@ -61,3 +79,67 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
         return {}
     body = response.json()
     return body if isinstance(body, dict) else {}
+
+
+class WorkerClient:
+    """The worker protocol. Every request is safe to repeat, so each is repeated until it is answered, for two minutes.
+
+    Open it with a worker key to claim an execution, and with the execution token for everything after that. All
+    methods raise `Refused` or, when patience ends, `Unreachable`.
+    """
+
+    def __init__(self, url: str, token: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._patience = patience_seconds
+        self._http = httpx.AsyncClient(
+            base_url=f"{url.rstrip('/')}{API_PREFIX}/worker/executions",
+            headers={"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT},
+            timeout=_TIMEOUT,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def claim(self, execution_id: UUID, request: ClaimRequest) -> Claim:
+        """Take the execution. The same `claim_id` gets the same claim again."""
+        answer = await self._send("POST", f"/{execution_id}/claim", request.model_dump(mode="json"))
+        return Claim.model_validate_json(answer)
+
+    async def plan(self, execution_id: UUID) -> Plan:
+        """What is to be carried out."""
+        return Plan.model_validate_json(await self._send("GET", f"/{execution_id}/plan"))
+
+    async def report(self, execution_id: UUID, report: EventReport) -> EventReceipt:
+        """Deliver events."""
+        answer = await self._send("POST", f"/{execution_id}/events", report.model_dump(mode="json"))
+        return EventReceipt.model_validate_json(answer)
+
+    async def renew(self, execution_id: UUID, fence: int) -> LeaseRenewal:
+        """Keep the lease."""
+        return LeaseRenewal.model_validate_json(await self._send("POST", f"/{execution_id}/lease", {"fence": fence}))
+
+    async def finish(self, execution_id: UUID, finish: Finish) -> None:
+        """Say how the execution ended."""
+        await self._send("POST", f"/{execution_id}/finish", finish.model_dump(mode="json"))
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Unreachable),
+            stop=stop_after_delay(self._patience),
+            wait=wait_exponential_jitter(initial=0.1, max=5.0),
+            reraise=True,
+        ):
+            with attempt:
+                try:
+                    response = await self._http.request(method, path, json=body)
+                except httpx.TransportError as error:
+                    raise Unreachable(
+                        f"The control plane at {self._http.base_url.host} doesn't answer ({type(error).__name__})."
+                    ) from error
+                raise_for_problem(response)
+        return response.content

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, event, func
+from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -111,3 +111,9 @@ def sqlalchemy_url(url: str) -> str:
 def psycopg_url(url: str) -> str:
     """The same URL as libpq wants it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def now(session: AsyncSession) -> datetime:
+    """The database's clock, which all processes share."""
+    moment: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    return moment

@@ -37,8 +37,8 @@ class FinalStatus(StrEnum):
 class ClaimRequest(WireModel):
     """Who claims. `flow_run_id` is Prefect's id of the run that will do the work.
 
-    `claim_id` belongs to one process: repeating a request whose answer was lost is harmless, while a second process can't
-    take an execution that the first one holds.
+    `claim_id` belongs to one process: repeating a request whose answer was lost is harmless, while a second process
+    can't take an execution that the first one holds.
     """
 
     claim_id: UUID = Field(default_factory=uuid4)

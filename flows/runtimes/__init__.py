@@ -1,0 +1,1 @@
+"""Runtimes: the ways in which an agent's conversation can be driven."""

@@ -1,0 +1,38 @@
+"""Agents and their immutable versions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.db import Base, Resource, TenantOwned
+
+
+class Agent(Base, Resource, TenantOwned):
+    """An agent by its name in one environment. What it does is in its versions; `version` is the current one."""
+
+    __tablename__ = "agents"
+
+    project_id: Mapped[UUID]
+    environment_id: Mapped[UUID]
+    name: Mapped[str]
+    version: Mapped[int]
+
+
+class AgentVersion(Base, TenantOwned):
+    """What an agent is told and given. Never changed once stored, so an execution can pin it."""
+
+    __tablename__ = "agent_versions"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    agent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    description: Mapped[str]
+    instructions: Mapped[str]
+    agent_type: Mapped[str]
+    llm_config: Mapped[dict[str, Any]]
+    toolsets: Mapped[list[str]]
+    policies: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

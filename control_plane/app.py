@@ -1,0 +1,116 @@
+"""The ASGI application: `uvicorn control_plane.app:create_app --factory`."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from policies.regorus_engine import RegorusEngine
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane import __version__, api, problems
+from control_plane import settings as configuration
+from control_plane.auth.credentials import Authenticator, Hasher
+from control_plane.db import Database
+from control_plane.events.notifications import Notifications
+from control_plane.executions.dispatch import Dispatcher
+from control_plane.llm.gateway import warm_up
+from control_plane.middleware import BodyLimit, RequestId
+from control_plane.settings import Settings
+from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, load
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator | None = None) -> FastAPI:
+    """The application. Settings come from the environment and the orchestrator from the settings, unless given."""
+    settings = settings or configuration.settings()
+    app = FastAPI(
+        title="Agent Control Plane",
+        version=__version__,
+        description="Agents that act on real infrastructure, for many teams, under policy.",
+        docs_url="/api/docs",
+        redoc_url="/api/redoc",
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.orchestrator = orchestrator or _orchestrator(settings)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RequestId)
+    app.include_router(api.router)
+    app.add_api_route("/health", _health, tags=["operations"])
+    app.add_api_route("/ready", _ready, tags=["operations"], response_model=None)
+    return app
+
+
+def _orchestrator(settings: Settings) -> Orchestrator:
+    api_url = str(settings.prefect_api_url).rstrip("/")
+    auth_string = settings.prefect_auth_string
+    return load(settings.orchestrator)(
+        api_url=api_url,
+        ui_url=str(settings.prefect_ui_url or api_url.removesuffix("/api")),
+        auth_string=auth_string.get_secret_value() if auth_string else None,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    state = app.state
+    url = settings.database_url.get_secret_value()
+    operator_key = settings.operator_key
+    async with AsyncExitStack() as stack:
+        state.database = Database(url, pool_size=settings.database_pool_size)
+        stack.push_async_callback(state.database.close)
+        state.hasher = Hasher(settings.secret_key.get_secret_value())
+        state.authenticator = Authenticator(
+            state.database, state.hasher, operator_key=operator_key.get_secret_value() if operator_key else None
+        )
+        stack.push_async_callback(state.orchestrator.aclose)
+        state.policy_engine = await stack.enter_async_context(RegorusEngine())
+        state.notifications = Notifications(url)
+        await state.notifications.start()
+        stack.push_async_callback(state.notifications.stop)
+        state.dispatcher = Dispatcher(state.database, state.orchestrator, every=settings.reconcile_every)
+        await state.dispatcher.start()
+        stack.push_async_callback(state.dispatcher.stop)
+        warm_up()
+        yield
+
+
+async def _health() -> dict[str, str]:
+    """Whether this process is alive. It asks nobody else."""
+    return {"status": "ok", "version": __version__}
+
+
+async def _ready(request: Request) -> JSONResponse:
+    """Whether this process can serve: database, schema and orchestrator, really asked. 503 names what is missing.
+
+    Without the orchestrator executions are still accepted, so it is reported but doesn't make the answer 503.
+    """
+    checks = {"database": await _check_database(request.app), "orchestrator": await _check_orchestrator(request.app)}
+    ready = checks["database"] == "ok"
+    body: dict[str, Any] = {"status": "ready" if ready else "unavailable", "version": __version__, "checks": checks}
+    return JSONResponse(body, status_code=200 if ready else 503)
+
+
+async def _check_database(app: FastAPI) -> str:
+    try:
+        async with app.state.database.tenant(None) as session:
+            await session.execute(text("SELECT FROM executions LIMIT 0"))
+    except SQLAlchemyError as error:
+        logger.warning("the database check failed: %s", type(error).__name__)
+        return "The database doesn't answer or isn't migrated. Check DATABASE_URL, then run `control-plane migrate`."
+    return "ok"
+
+
+async def _check_orchestrator(app: FastAPI) -> str:
+    try:
+        await app.state.orchestrator.check()
+    except OrchestratorUnavailable as error:
+        return f"{error}. Executions are accepted and run when it is back."
+    return "ok"

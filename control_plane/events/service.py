@@ -1,0 +1,73 @@
+"""Storing and reading the events of an execution."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.events.models import Event
+from control_plane.wire.executions import EventType
+
+Json = TypeVar("Json")
+
+CHANNEL = "execution_events"
+"""PostgreSQL notification channel; the payload is the execution's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it has a number."""
+
+    type: EventType
+    data: dict[str, Any]
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+async def store(
+    session: AsyncSession, *, organization_id: UUID, execution_id: UUID, after: int, events: Sequence[NewEvent]
+) -> None:
+    """Store events as numbers `after + 1` onwards and tell whoever follows the execution, once this is committed.
+
+    The caller holds the lock on the execution's row, which makes the numbers gap-free.
+    """
+    rows = [
+        {
+            "organization_id": organization_id,
+            "execution_id": execution_id,
+            "number": number,
+            "type": event.type,
+            "data": mended({**event.data, "timestamp": event.occurred_at.isoformat()}),
+        }
+        for number, event in enumerate(events, start=after + 1)
+    ]
+    await session.execute(insert(Event), rows)
+    await session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(execution_id)})
+
+
+async def read(session: AsyncSession, execution_id: UUID, *, after: int, limit: int) -> list[Event]:
+    """The events of an execution with numbers above `after`, in order, at most `limit`."""
+    statement = (
+        select(Event)
+        .where(Event.execution_id == execution_id, Event.number > after)
+        .order_by(Event.number)
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+def mended(value: Json) -> Json:
+    """The same JSON value with what PostgreSQL can't store (NUL, lone surrogates) replaced by U+FFFD or `?`.
+
+    Tools return what they find; a strange byte in it must not cost the execution its story.
+    """
+    if isinstance(value, str):
+        return cast("Json", value.replace("\x00", "\ufffd").encode(errors="replace").decode())
+    if isinstance(value, list):
+        return cast("Json", [mended(item) for item in value])
+    if isinstance(value, dict):
+        return cast("Json", {mended(key): mended(item) for key, item in value.items()})
+    return value

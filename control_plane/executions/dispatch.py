@@ -1,0 +1,209 @@
+"""From stored to running: hand executions to the orchestrator, and look after those that got stuck.
+
+An execution is stored first and dispatched afterwards (D7). `attend_at` in its row says when somebody must look at it
+again; that is the whole queue. A commit wakes the dispatcher at once, the clock wakes it for everything else, and each look is
+safe to repeat, so any number of API processes may do it and any of them may die at any point.
+"""
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import event, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db import Database
+from control_plane.environments import service as environments
+from control_plane.executions import service as executions
+from control_plane.executions.models import Execution
+from control_plane.executions.state import Status
+from control_plane.wire.plan import Plan
+from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, RunRequest, RunState
+
+logger = logging.getLogger(__name__)
+
+CONCURRENCY = 8
+"""Dispatches under way at once in one process; Prefect's server answers about that many in parallel."""
+
+_BATCH = 200
+_LONGEST_WAIT = timedelta(minutes=1)
+_CHECK_SCHEDULED_EVERY = timedelta(seconds=30)
+
+WORKER_LOST = "worker_lost"
+RUN_ENDED_EARLY = "run_ended_early"
+
+
+class Dispatcher:
+    """Dispatches and reconciles in the background of an API process, between `await start()` and `await stop()`."""
+
+    def __init__(self, database: Database, orchestrator: Orchestrator, *, every: timedelta) -> None:
+        self._database = database
+        self._orchestrator = orchestrator
+        self._every = every
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._under_way: dict[UUID, asyncio.Task[None]] = {}
+        self._reconciler: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to look after executions."""
+        self._reconciler = asyncio.create_task(self._reconcile_forever(), name="reconciler")
+
+    async def stop(self) -> None:
+        """Stop. What is under way is cut off: the next process takes it up again."""
+        tasks = [*self._under_way.values(), *([self._reconciler] if self._reconciler else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def after_commit(self, session: AsyncSession, organization_id: UUID, execution_id: UUID) -> None:
+        """Attend to an execution as soon as the session's transaction is committed, and not if it is rolled back."""
+        event.listen(
+            session.sync_session, "after_commit", lambda _: self._attend_soon(organization_id, execution_id), once=True
+        )
+
+    def reconcile_after_commit(self, session: AsyncSession) -> None:
+        """Look at everything that is due as soon as the session's transaction is committed."""
+        event.listen(session.sync_session, "after_commit", lambda _: self._hurry.set(), once=True)
+
+    def _attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
+        if execution_id in self._under_way:
+            return
+        task = asyncio.create_task(self._attend_in_turn(organization_id, execution_id))
+        self._under_way[execution_id] = task
+        task.add_done_callback(lambda _: self._under_way.pop(execution_id, None))
+
+    async def _attend_in_turn(self, organization_id: UUID, execution_id: UUID) -> None:
+        async with self._slots:
+            try:
+                await self.attend(organization_id, execution_id)
+            except OrchestratorUnavailable as error:
+                await self._postpone(organization_id, execution_id, reason=str(error))
+            except Exception:
+                # One broken execution must not stop the others; it stays due, and the log says why.
+                logger.exception("execution %s could not be attended to", execution_id)
+                await self._postpone(organization_id, execution_id, reason="internal error, see the server's log")
+
+    async def _reconcile_forever(self) -> None:
+        while True:
+            self._hurry.clear()
+            try:
+                await self.reconcile()
+            except OrchestratorUnavailable as error:
+                logger.warning("reconciling is delayed: %s", error)
+            except Exception:
+                logger.exception("reconciling failed and will be repeated")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._every.total_seconds())
+
+    async def reconcile(self) -> None:
+        """Attend to every execution that is due, and create the work pools that are missing."""
+        async with self._database.tenant(None) as session:
+            due = (await session.execute(text("SELECT * FROM executions_to_attend(:most)"), {"most": _BATCH})).all()
+        for organization_id, execution_id in due:
+            self._attend_soon(organization_id, execution_id)
+        await environments.provision(self._database, self._orchestrator)
+
+    async def attend(self, organization_id: UUID, execution_id: UUID) -> None:
+        """Do for one execution what its status asks for. Raises `OrchestratorUnavailable`."""
+        async with self._database.tenant(organization_id) as session:
+            execution = await executions.get(session, execution_id)
+        match Status(execution.status):
+            case Status.PENDING:
+                await self._dispatch(execution)
+            case Status.SCHEDULED:
+                await self._check_scheduled(execution)
+            case Status.RUNNING:
+                await self._check_lease(execution)
+            case Status.CANCELLED | Status.FAILED | Status.COMPLETED:
+                await self._clean_up(execution)
+            case Status.WAITING_FOR_APPROVAL | Status.WAITING_FOR_INPUT | Status.PAUSED:
+                await self._settle(execution)
+
+    async def _dispatch(self, execution: Execution) -> None:
+        async with self._database.tenant(execution.organization_id) as session:
+            plan = Plan.model_validate(await session.scalar(select(Execution.plan).where(Execution.id == execution.id)))
+            environment = await environments.get(session, execution.environment_id)
+        run_id = await self._orchestrator.start(
+            RunRequest(execution_id=execution.id, work_pool=environment.work_pool, tags=plan.tags())
+        )
+        async with self._database.tenant(execution.organization_id) as session:
+            current = await executions.get(session, execution.id, lock=True)
+            current.flow_run_id = run_id
+            current.dispatch_error = None
+            if current.status == Status.PENDING:
+                current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
+                await executions.move(session, current, Status.SCHEDULED)
+            elif Status(current.status).terminal:
+                # It was cancelled while we dispatched it.
+                current.attend_at = func.clock_timestamp()
+
+    async def _check_scheduled(self, execution: Execution) -> None:
+        if execution.flow_run_id is None:
+            raise RuntimeError(f"execution {execution.id} is scheduled without a flow run")
+        run = await self._orchestrator.status(execution.flow_run_id)
+        async with self._database.tenant(execution.organization_id) as session:
+            current = await executions.get(session, execution.id, lock=True)
+            if current.status != Status.SCHEDULED:
+                return
+            if run.state is RunState.ACTIVE:
+                current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
+                return
+            await executions.end(
+                session,
+                current,
+                Status.FAILED,
+                error=f"The flow run ended before it had claimed the execution ({run.detail}). See its log in Prefect.",
+                code=RUN_ENDED_EARLY,
+            )
+
+    async def _check_lease(self, execution: Execution) -> None:
+        async with self._database.tenant(execution.organization_id) as session:
+            lapsed = await session.scalar(
+                select(Execution)
+                .where(
+                    Execution.id == execution.id,
+                    Execution.status == Status.RUNNING,
+                    Execution.lease_expires_at < func.clock_timestamp(),
+                )
+                .with_for_update()
+            )
+            if lapsed is None:
+                return
+            if lapsed.cancel_requested_at is not None:
+                await executions.end(
+                    session, lapsed, Status.CANCELLED, error="Cancelled; the worker no longer answers."
+                )
+                return
+            await executions.end(
+                session,
+                lapsed,
+                Status.FAILED,
+                error=(
+                    f"The worker {lapsed.claimed_by} stopped answering and its lease ran out. A tool call may have been"
+                    " under way, so the execution is not repeated by itself: look at its events, then start it again."
+                ),
+                code=WORKER_LOST,
+            )
+
+    async def _clean_up(self, execution: Execution) -> None:
+        if execution.flow_run_id is not None:
+            await self._orchestrator.cancel(execution.flow_run_id)
+        await self._settle(execution)
+
+    async def _settle(self, execution: Execution) -> None:
+        async with self._database.tenant(execution.organization_id) as session:
+            current = await executions.get(session, execution.id, lock=True)
+            if current.status == execution.status:
+                current.attend_at = None
+
+    async def _postpone(self, organization_id: UUID, execution_id: UUID, *, reason: str) -> None:
+        async with self._database.tenant(organization_id) as session:
+            current = await executions.get(session, execution_id, lock=True)
+            wait = min(self._every * 2**current.dispatch_attempts, _LONGEST_WAIT)
+            current.dispatch_attempts = min(current.dispatch_attempts + 1, 10)
+            current.dispatch_error = reason
+            current.attend_at = func.clock_timestamp() + wait
+        logger.warning("execution %s is postponed for %.0f s: %s", execution_id, wait.total_seconds(), reason)

@@ -1,0 +1,48 @@
+"""One run of an agent."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.db import Base, Resource, TenantOwned
+
+
+class Execution(Base, Resource, TenantOwned):
+    """One run of one version of an agent, with everything it may use frozen in `plan`.
+
+    `attend_at` is when the reconciler looks at it next: null once it has ended and nothing is left to do. `fence`
+    counts claims; `event_count` is the number of the newest event; `reported_sequence` counts what this claim has reported.
+    """
+
+    __tablename__ = "executions"
+
+    project_id: Mapped[UUID]
+    environment_id: Mapped[UUID]
+    agent_id: Mapped[UUID]
+    agent_version: Mapped[int]
+    workflow_type: Mapped[str]
+    status: Mapped[str]
+    input: Mapped[dict[str, Any]]
+    plan: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    requested_by: Mapped[str]
+    response: Mapped[str | None]
+    error: Mapped[str | None]
+    error_code: Mapped[str | None]
+    usage: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    flow_run_id: Mapped[UUID | None]
+    fence: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    claim_id: Mapped[UUID | None]
+    claimed_by: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    event_count: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    reported_sequence: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    dispatch_attempts: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    dispatch_error: Mapped[str | None]
+    attend_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]

@@ -1,0 +1,195 @@
+"""Starting, reading and cancelling executions."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.agents import service as agents
+from control_plane.agents.service import CurrentAgent
+from control_plane.auth.principals import Principal
+from control_plane.environments import service as environments
+from control_plane.environments.models import Environment
+from control_plane.events import service as events
+from control_plane.events.service import NewEvent
+from control_plane.executions.models import Execution
+from control_plane.executions.schemas import ExecutionCreate
+from control_plane.executions.state import Status, check
+from control_plane.organizations.models import Organization
+from control_plane.pagination import Page
+from control_plane.policy_bindings import service as policies
+from control_plane.problems import Conflict, Invalid, NotFound
+from control_plane.projects import service as projects
+from control_plane.wire.executions import EventType, Usage
+from control_plane.wire.plan import AgentPlan, ExecutionInput, ModelPlan, Named, Plan, ToolsetPlan
+
+DISPATCH_GRACE = timedelta(seconds=5)
+"""A new execution is dispatched at once; the reconciler looks at it only if that has not happened after this time."""
+
+
+class ExecutionEnded(Conflict):
+    """The execution has ended, so there is nothing left to change."""
+
+    code, title = "execution_ended", "The execution has ended"
+
+
+async def start(session: AsyncSession, principal: Principal, body: ExecutionCreate) -> Execution:
+    """Store an execution as `pending`, with its plan frozen and its first event. The caller has it dispatched."""
+    try:
+        current = await agents.get(session, body.agent_id)
+    except NotFound as error:
+        raise Invalid(error.detail, location="body.agent_id") from error
+    environment = await environments.get(session, current.agent.environment_id)
+    execution_id = uuid4()
+    plan = await _plan(session, execution_id, principal, body, current=current, environment=environment)
+    execution = Execution(
+        id=execution_id,
+        organization_id=principal.tenant,
+        project_id=environment.project_id,
+        environment_id=environment.id,
+        agent_id=current.agent.id,
+        agent_version=current.version.version,
+        workflow_type=body.workflow_type,
+        status=Status.PENDING,
+        input=body.input.model_dump(mode="json"),
+        plan=plan.model_dump(mode="json"),
+        requested_by=principal.label,
+        attend_at=func.now() + DISPATCH_GRACE,
+    )
+    session.add(execution)
+    await session.flush()
+    await record(session, execution, status_event(Status.PENDING))
+    await session.flush()
+    return execution
+
+
+async def _plan(
+    session: AsyncSession,
+    execution_id: UUID,
+    principal: Principal,
+    body: ExecutionCreate,
+    *,
+    current: CurrentAgent,
+    environment: Environment,
+) -> Plan:
+    organization = await session.get_one(Organization, principal.tenant)
+    project = await projects.get(session, environment.project_id)
+    version = current.version
+    model: Mapping[str, Any] = version.llm_config | (environment.llm_override or {})
+    return Plan(
+        execution_id=execution_id,
+        organization=Named(id=organization.id, name=organization.slug),
+        project=Named(id=project.id, name=project.slug),
+        environment=Named(id=environment.id, name=environment.slug),
+        agent=AgentPlan(
+            id=current.agent.id,
+            name=current.agent.name,
+            version=version.version,
+            agent_type=version.agent_type,
+            instructions=version.instructions,
+        ),
+        model=ModelPlan(
+            name=f"{model['provider']}/{model['model']}",
+            temperature=model.get("temperature"),
+            max_tokens=model.get("max_tokens"),
+        ),
+        toolsets=[ToolsetPlan(name=name) for name in version.toolsets],
+        policies=await policies.resolve(session, version.policies),
+        input=ExecutionInput(message=body.input.message, context=body.input.context),
+        requested_by=principal.label,
+    )
+
+
+async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) -> Execution:
+    """One execution, locked until the transaction ends if asked. Raises `NotFound`."""
+    statement = select(Execution).where(Execution.id == execution_id)
+    execution = await session.scalar(statement.with_for_update() if lock else statement)
+    if execution is None:
+        raise NotFound.of("execution", execution_id)
+    return execution
+
+
+async def listed(
+    session: AsyncSession, page: Page, *, agent_id: UUID | None, environment_id: UUID | None, status: Status | None
+) -> list[Execution]:
+    """A page of executions."""
+    statement = select(Execution)
+    if agent_id is not None:
+        statement = statement.where(Execution.agent_id == agent_id)
+    if environment_id is not None:
+        statement = statement.where(Execution.environment_id == environment_id)
+    if status is not None:
+        statement = statement.where(Execution.status == status)
+    return await page.fetch(session, statement, Execution)
+
+
+async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:
+    """End an execution that no worker has claimed; ask the worker of a running one to stop.
+
+    Repeating it is harmless. Raises `ExecutionEnded` if it has ended otherwise.
+    """
+    execution = await get(session, execution_id, lock=True)
+    status = Status(execution.status)
+    if status is Status.CANCELLED:
+        return execution
+    if status.terminal:
+        raise ExecutionEnded(f"The execution has ended as {status}; it can't be cancelled any more.")
+    if execution.cancel_requested_at is None:
+        execution.cancel_requested_at = func.clock_timestamp()
+    if status is not Status.RUNNING:
+        await end(session, execution, Status.CANCELLED, error="Cancelled before a worker had claimed it.")
+    await session.flush()
+    return execution
+
+
+async def move(session: AsyncSession, execution: Execution, status: Status) -> None:
+    """Change the status of a locked execution and record it."""
+    check(Status(execution.status), status)
+    execution.status = status
+    await record(session, execution, status_event(status))
+
+
+async def end(
+    session: AsyncSession,
+    execution: Execution,
+    status: Status,
+    *,
+    response: str | None = None,
+    error: str | None = None,
+    code: str | None = None,
+    usage: Usage | None = None,
+) -> None:
+    """Give a locked execution its last status and its last event.
+
+    The reconciler has a last look at those that did not end well, to stop what may still run for them.
+    """
+    check(Status(execution.status), status)
+    execution.status = status
+    execution.response, execution.error, execution.error_code = response, error, code
+    execution.usage = usage.model_dump() if usage else None
+    execution.finished_at = func.clock_timestamp()
+    execution.lease_expires_at = None
+    needs_last_look = status is not Status.COMPLETED and execution.flow_run_id is not None
+    execution.attend_at = func.clock_timestamp() if needs_last_look else None
+    summary = {"status": status, "response": response, "usage": execution.usage, "error": error}
+    await record(session, execution, status_event(status), NewEvent(EventType.DONE, summary))
+
+
+async def record(session: AsyncSession, execution: Execution, *new: NewEvent) -> None:
+    """Append events to the story of a locked execution."""
+    await events.store(
+        session,
+        organization_id=execution.organization_id,
+        execution_id=execution.id,
+        after=execution.event_count,
+        events=new,
+    )
+    execution.event_count += len(new)
+
+
+def status_event(status: Status) -> NewEvent:
+    """The event that tells of a new status."""
+    return NewEvent(EventType.STATUS, {"status": status})

@@ -1,0 +1,84 @@
+"""The way to every model: LiteLLM behind one narrow door.
+
+LiteLLM takes seconds to import and is loaded once, in a thread, when the server starts. It is told not to phone home
+and not to log; prompts and completions pass through and are kept nowhere.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from control_plane.llm.errors import ModelError, explain
+
+logger = logging.getLogger(__name__)
+
+_LOADING = threading.Lock()
+_FIXED = {"timeout": 600.0, "_skip_mcp_handler": True}
+"""LiteLLM would let a request's tools make this server connect to MCP servers, and needs another package for it."""
+
+
+@cache
+def _load() -> ModuleType:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["LITELLM_TELEMETRY"] = "False"
+    import litellm  # noqa: PLC0415 - takes seconds; see above
+
+    from control_plane.llm import scripted_provider  # noqa: PLC0415 - imports litellm too
+
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    litellm.turn_off_message_logging = True
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    scripted_provider.register()
+    module: ModuleType = litellm
+    return module
+
+
+def _loaded() -> ModuleType:
+    with _LOADING:
+        return _load()
+
+
+def warm_up() -> None:
+    """Begin to load LiteLLM in the background."""
+    threading.Thread(target=_loaded, name="litellm warm-up", daemon=True).start()
+
+
+async def complete(request: Mapping[str, Any]) -> dict[str, Any]:
+    """One chat completion, whole. Raises `ModelError`."""
+    litellm = await asyncio.to_thread(_loaded)
+    try:
+        response = await litellm.acompletion(**request, **_FIXED, stream=False)
+    except Exception as error:
+        raise _explained(error, request) from error
+    answer: dict[str, Any] = response.model_dump(exclude_none=True)
+    return answer | {"model": request["model"]}
+
+
+async def stream(request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    """One chat completion, chunk by chunk. Raises `ModelError`. Closing the iterator stops the upstream call."""
+    litellm = await asyncio.to_thread(_loaded)
+    try:
+        response = await litellm.acompletion(**request, **_FIXED, stream=True)
+    except Exception as error:
+        raise _explained(error, request) from error
+    try:
+        async for chunk in response:
+            yield chunk.model_dump(exclude_none=True) | {"model": request["model"]}
+    except Exception as error:
+        raise _explained(error, request) from error
+    finally:
+        await response.aclose()
+
+
+def _explained(error: Exception, request: Mapping[str, Any]) -> ModelError:
+    explained = explain(error, model=request["model"])
+    logger.warning("model %s answered %s: %s", request["model"], explained.status, explained.code)
+    return explained

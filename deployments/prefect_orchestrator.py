@@ -1,0 +1,145 @@
+"""Executions as Prefect flow runs: one work pool and one deployment for each environment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.context import SettingsContext, get_settings_context
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
+from prefect.states import Cancelling, Scheduled
+
+from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_name
+from deployments.orchestrator import OrchestratorUnavailable, RunRequest, RunState, RunStatus
+from workpools.pool_template import BASE_JOB_TEMPLATE, WORKER_TYPE
+
+_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+
+
+class PrefectOrchestrator:
+    """Talks to one Prefect server. One instance serves a whole process."""
+
+    def __init__(self, *, api_url: str, ui_url: str, auth_string: str | None) -> None:
+        self._api_url = api_url.rstrip("/")
+        self._ui_url = ui_url.rstrip("/")
+        self._auth_string = auth_string
+        self._opened: PrefectClient | None = None
+        self._opening = asyncio.Lock()
+        self._deployments: dict[str, UUID] = {}
+        context = get_settings_context()
+        self._profile = context.profile
+        self._settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
+
+    async def ensure_environment(self, work_pool: str) -> None:
+        """Create or correct the work pool and its deployment."""
+        async with self._client() as client:
+            try:
+                await client.create_work_pool(
+                    WorkPoolCreate(name=work_pool, type=WORKER_TYPE, base_job_template=BASE_JOB_TEMPLATE)
+                )
+            except ObjectAlreadyExists:
+                await client.update_work_pool(work_pool, WorkPoolUpdate(base_job_template=BASE_JOB_TEMPLATE))
+            flow_id = await client.create_flow_from_name(FLOW_NAME)
+            self._deployments[work_pool] = await client.create_deployment(
+                flow_id=flow_id,
+                name=deployment_name(work_pool),
+                entrypoint=ENTRYPOINT,
+                work_pool_name=work_pool,
+                enforce_parameter_schema=False,
+            )
+
+    async def start(self, request: RunRequest) -> UUID:
+        """Create the flow run; Prefect's idempotency key makes a repeat find the one that exists."""
+        if request.work_pool not in self._deployments:
+            await self.ensure_environment(request.work_pool)
+        try:
+            return await self._create_run(request)
+        except ObjectNotFound:
+            # The server was replaced by an empty one since we looked.
+            await self.ensure_environment(request.work_pool)
+            return await self._create_run(request)
+
+    async def _create_run(self, request: RunRequest) -> UUID:
+        async with self._client() as client:
+            run = await client.create_flow_run_from_deployment(
+                self._deployments[request.work_pool],
+                parameters={PARAMETER: str(request.execution_id)},
+                name=f"{request.tags.get('agent', 'execution')}-{str(request.execution_id)[:8]}",
+                tags=[f"{subject}:{name}" for subject, name in request.tags.items()],
+                idempotency_key=f"{request.execution_id}:{request.attempt}",
+                state=Scheduled(),
+            )
+        return run.id
+
+    async def cancel(self, run_id: UUID) -> None:
+        """Ask Prefect to cancel the run."""
+        status = await self.status(run_id)
+        if status.state is not RunState.ACTIVE:
+            return
+        async with self._client() as client:
+            await client.set_flow_run_state(run_id, Cancelling())
+
+    async def status(self, run_id: UUID) -> RunStatus:
+        """The state Prefect has for the run."""
+        try:
+            async with self._client() as client:
+                run = await client.read_flow_run(run_id)
+        except ObjectNotFound:
+            return RunStatus(RunState.MISSING, "Prefect doesn't know the flow run")
+        state = run.state
+        if state is not None and state.is_final():
+            return RunStatus(RunState.ENDED, f"{state.name}: {state.message or 'no message'}")
+        return RunStatus(RunState.ACTIVE, state.name if state and state.name else "unknown")
+
+    def run_url(self, run_id: UUID) -> str:
+        """The page of the flow run in the Prefect UI."""
+        return f"{self._ui_url}/runs/flow-run/{run_id}"
+
+    async def check(self) -> None:
+        """Return if the Prefect API answers and accepts our credential."""
+        async with self._client() as client:
+            response = await client._client.get("/admin/version")  # noqa: SLF001 - hello() ignores the credential
+            response.raise_for_status()
+
+    async def aclose(self) -> None:
+        """Close the connection to Prefect."""
+        if self._opened is not None:
+            await self._opened.__aexit__(None, None, None)
+            self._opened = None
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[PrefectClient]:
+        try:
+            # The reconciler repeats what fails; Prefect's own retries would hold a dispatch for minutes.
+            with SettingsContext(profile=self._profile, settings=self._settings):
+                yield await self._open()
+        except (ObjectNotFound, ObjectAlreadyExists):
+            raise
+        except PrefectHTTPStatusError as error:
+            raise OrchestratorUnavailable(_explain(error)) from error
+        except httpx.HTTPStatusError as error:
+            raise OrchestratorUnavailable(f"Prefect answered {error.response.status_code}") from error
+        except httpx.TransportError as error:
+            raise OrchestratorUnavailable(
+                f"Prefect at {self._api_url} doesn't answer ({type(error).__name__})"
+            ) from error
+
+    async def _open(self) -> PrefectClient:
+        async with self._opening:
+            if self._opened is None:
+                client = PrefectClient(
+                    self._api_url, auth_string=self._auth_string, httpx_settings={"timeout": _TIMEOUT}
+                )
+                self._opened = await client.__aenter__()
+            return self._opened
+
+
+def _explain(error: PrefectHTTPStatusError) -> str:
+    status = error.response.status_code
+    if status in {401, 403}:
+        return "Prefect refuses our credential; set CONTROL_PLANE_PREFECT_AUTH_STRING to its auth string"
+    return f"Prefect answered {status}"

@@ -1,0 +1,137 @@
+"""Agents of type `agno`: Agno drives the conversation, the LLM gateway answers for the model."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from agno.agent import Agent
+from agno.models.openai.like import OpenAILike
+from agno.run.agent import (
+    ModelRequestCompletedEvent,
+    ModelRequestStartedEvent,
+    RunCancelledEvent,
+    RunContentEvent,
+    RunErrorEvent,
+)
+from agno.tools.function import Function
+
+from control_plane.wire.executions import EventType, Usage
+from control_plane.wire.plan import Plan
+from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed, RunResult
+
+_MODEL_RETRIES = 2
+"""By the OpenAI SDK, with its back-off, for answers that say «later». A model call has no effect on the world."""
+
+
+class AgnoRuntime:
+    """See `flows.runtimes.protocol.Runtime`."""
+
+    async def run(self, plan: Plan, *, tools: Sequence[GovernedTool], endpoint: ModelEndpoint, emit: Emit) -> RunResult:
+        """Run the agent, streaming."""
+        agent = Agent(
+            name=plan.agent.name,
+            model=OpenAILike(
+                id=plan.model.name,
+                api_key=endpoint.token,
+                base_url=endpoint.openai_url,
+                temperature=plan.model.temperature,
+                max_tokens=plan.model.max_tokens,
+                max_retries=_MODEL_RETRIES,
+            ),
+            instructions=plan.agent.instructions or None,
+            tools=[_function(tool) for tool in tools],
+            telemetry=False,
+        )
+        conversation = _Conversation(plan, emit)
+        events = agent.arun(_message(plan), stream=True, stream_events=True)
+        async for event in events:
+            await conversation.take(event)
+        await conversation.close()
+        return RunResult(response=conversation.response, usage=conversation.usage)
+
+
+class _Conversation:
+    """Turns Agno's events into ours, and holds the conversation to its limits."""
+
+    def __init__(self, plan: Plan, emit: Emit) -> None:
+        self.response = ""
+        self.usage = Usage()
+        self._most_turns = plan.limits.max_turns
+        self._emit = emit
+        self._message_id = str(uuid4())
+        self._content: list[str] = []
+
+    async def take(self, event: Any) -> None:
+        match event:
+            case ModelRequestStartedEvent():
+                await self._begin_turn()
+            case RunContentEvent(content=str(content)) if content:
+                self._content.append(content)
+                await self._emit(
+                    EventType.MESSAGE_CHUNK, {"data": {"content": content, "message_id": self._message_id}}
+                )
+            case ModelRequestCompletedEvent():
+                await self._count(event)
+                await self.close()
+            case RunErrorEvent():
+                raise RunFailed(
+                    f"The model call failed: {event.content or 'no reason was given'}",
+                    code=event.error_id or "model_call_failed",
+                )
+            case RunCancelledEvent():
+                raise RunFailed(f"The runtime stopped: {event.reason or 'no reason was given'}", code="runtime_stopped")
+
+    async def close(self) -> None:
+        """Report the message that has been streamed, if there is one."""
+        if not self._content:
+            return
+        self.response = "".join(self._content)
+        self._content = []
+        await self._emit(
+            EventType.MESSAGE, {"role": "assistant", "content": self.response, "message_id": self._message_id}
+        )
+
+    async def _begin_turn(self) -> None:
+        if self.usage.model_turns >= self._most_turns:
+            raise RunFailed(
+                f"The agent used all of its {self._most_turns} model turns without coming to an end. Ask for less at"
+                " once, or give it clearer instructions.",
+                code="max_turns",
+            )
+        self.usage = self.usage.model_copy(update={"model_turns": self.usage.model_turns + 1})
+        self._message_id = str(uuid4())
+
+    async def _count(self, event: ModelRequestCompletedEvent) -> None:
+        self.usage = self.usage.model_copy(
+            update={
+                "input_tokens": self.usage.input_tokens + (event.input_tokens or 0),
+                "output_tokens": self.usage.output_tokens + (event.output_tokens or 0),
+            }
+        )
+        await self._emit(EventType.USAGE, {"data": self.usage.model_dump()})
+
+
+def _function(tool: GovernedTool) -> Function:
+    return Function(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.parameters,
+        entrypoint=_entrypoint(tool),
+        skip_entrypoint_processing=True,
+    )
+
+
+def _entrypoint(tool: GovernedTool) -> Callable[..., Awaitable[str]]:
+    async def call(**arguments: Any) -> str:
+        return await tool.call(arguments)
+
+    return call
+
+
+def _message(plan: Plan) -> str:
+    if not plan.input.context:
+        return plan.input.message
+    return (
+        f"{plan.input.message}\n\nContext of the request:\n{json.dumps(plan.input.context, indent=2, sort_keys=True)}"
+    )

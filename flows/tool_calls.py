@@ -1,0 +1,178 @@
+"""The only way from a model to a tool: validate, ask the policies, tell, run, tell. No runtime can go round it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid5
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from pydantic import JsonValue
+
+from control_plane.wire.decisions import Decision, Outcome, Reason
+from control_plane.wire.executions import EventType
+from control_plane.wire.plan import Plan, PolicyPlan
+from flows.runtimes.protocol import Emit, GovernedTool
+from policies.engine import PolicyEngine
+from policies.input import DecisionInput, ToolInput
+from toolsets import Tool, ToolContext, ToolFailed
+from toolsets.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ToolCalls:
+    """Governs the tool calls of one execution."""
+
+    plan: Plan
+    engine: PolicyEngine
+    emit: Emit
+    workspace: Path
+    made: int = 0
+
+    def govern(self, registry: Registry) -> list[GovernedTool]:
+        """The tools of the plan's toolsets, each behind policy. Raises `ToolsetNotFound`."""
+        return [
+            self._governed(tool, toolset.settings)
+            for toolset in self.plan.toolsets
+            for tool in registry.get(toolset.name).tools.values()
+        ]
+
+    def _governed(self, tool: Tool, settings: Mapping[str, JsonValue]) -> GovernedTool:
+        async def call(arguments: Mapping[str, Any]) -> str:
+            return await self._call(tool, settings, arguments)
+
+        return GovernedTool(name=tool.name, description=tool.description, parameters=tool.parameters, call=call)
+
+    async def _call(self, tool: Tool, settings: Mapping[str, JsonValue], arguments: Mapping[str, Any]) -> str:
+        self.made += 1
+        call_id = str(uuid5(self.plan.execution_id, f"tool call {self.made}"))
+        try:
+            tool.validate(arguments)
+        except ToolFailed as failure:
+            return await self._completed(tool, call_id, "failed", {"error": str(failure)})
+        decision = await self._decide(tool, arguments)
+        await self.emit(EventType.DECISION, {"data": _told(tool, call_id, decision)})
+        if not decision.allowed:
+            logger.info("tool %s: %s", tool.name, decision.outcome)
+            return await self._completed(tool, call_id, "denied", {"error": _refusal(decision)})
+        await self.emit(
+            EventType.TOOL_STARTED,
+            {"data": {"tool_name": tool.name, "tool_execution_id": call_id, "tool_input": dict(arguments)}},
+        )
+        context = ToolContext(
+            execution_id=self.plan.execution_id,
+            tool_execution_id=call_id,
+            idempotency_key=call_id,
+            workspace=self.workspace,
+            settings=settings,
+        )
+        status, output = await self._run(tool, context, arguments)
+        return await self._completed(tool, call_id, status, output)
+
+    async def _decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
+        document = DecisionInput.of_tool_call(
+            self.plan,
+            ToolInput(
+                name=tool.name,
+                toolset=tool.toolset,
+                effect=tool.effect,
+                idempotent=tool.idempotent,
+                arguments=dict(arguments),
+            ),
+        )
+        try:
+            return await self.engine.decide(self.plan.policies, document)
+        except Exception:
+            logger.exception("the policy engine failed on %s, which denies", tool.name)
+            return _engine_failed(self.plan.policies)
+
+    async def _run(
+        self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]
+    ) -> tuple[str, dict[str, JsonValue]]:
+        """Run the tool as a Prefect task. What it takes, returns and raises stays here and never reaches Prefect."""
+        outcome: list[tuple[str, dict[str, JsonValue]]] = []
+        seconds = self.plan.limits.tool_call_seconds
+
+        async def run() -> State[Any]:
+            try:
+                async with asyncio.timeout(seconds):
+                    result = await tool.call(context, arguments)
+            except ToolFailed as failure:
+                outcome.append(("failed", {"error": str(failure)}))
+            except TimeoutError:
+                outcome.append(("failed", {"error": f"{tool.name} took longer than {seconds:g} s and was stopped."}))
+            except Exception:
+                logger.exception("the tool %s has a bug", tool.name)
+                outcome.append(("failed", {"error": f"{tool.name} failed unexpectedly; the worker's log says why."}))
+            else:
+                outcome.append(("completed", result if isinstance(result, dict) else {"result": result}))
+                return Completed()
+            return Failed(message="The tool failed; the execution's events say why.")
+
+        task: Task[[], Any] = Task(
+            run,
+            name=tool.name,
+            task_run_name=tool.name,
+            description=None,
+            persist_result=False,
+            cache_policy=NO_CACHE,
+            retries=0,
+            log_prints=False,
+        )
+        running: Any = task(return_state=True)
+        await running
+        if not outcome:
+            return "failed", {"error": f"{tool.name} was not run: Prefect did not start its task."}
+        return outcome[0]
+
+    async def _completed(self, tool: Tool, call_id: str, status: str, output: dict[str, JsonValue]) -> str:
+        await self.emit(
+            EventType.TOOL_COMPLETED,
+            {
+                "data": {
+                    "tool_name": tool.name,
+                    "tool_execution_id": call_id,
+                    "tool_status": status,
+                    "tool_output": output,
+                }
+            },
+        )
+        return json.dumps(output, ensure_ascii=False)
+
+
+def _told(tool: Tool, call_id: str, decision: Decision) -> dict[str, JsonValue]:
+    return {
+        "tool_name": tool.name,
+        "tool_execution_id": call_id,
+        "outcome": decision.outcome,
+        "reasons": [reason.model_dump() for reason in decision.reasons],
+        "duration_ms": decision.duration_ms,
+    }
+
+
+def _refusal(decision: Decision) -> str:
+    if decision.outcome is Outcome.REQUIRE_APPROVAL:
+        return (
+            f"Not run, because a person would have to approve it: {decision.explanation()}. Approvals can't be asked"
+            " for yet, so do without this tool and say what is left to do."
+        )
+    return f"Denied: {decision.explanation()}. Asking again will not help; go on without it and say so."
+
+
+def _engine_failed(policies: Sequence[PolicyPlan]) -> Decision:
+    named = policies or [PolicyPlan(name="none", version=0, module="")]
+    return Decision(
+        outcome=Outcome.DENY,
+        reasons=tuple(
+            Reason(policy=policy.name, version=policy.version, rule="engine", reason="The policy engine failed")
+            for policy in named
+        ),
+    )
