@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from policies.regorus_engine import RegorusEngine
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +20,7 @@ from control_plane.llm.gateway import warm_up
 from control_plane.middleware import BodyLimit, RequestId
 from control_plane.settings import Settings
 from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, load
+from policies.regorus_engine import RegorusEngine
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """What all REST bodies have in common."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints
@@ -58,3 +58,13 @@ class Read(BaseModel):
     id: UUID
     created_at: datetime
     updated_at: datetime
+
+    @classmethod
+    def of(cls, *rows: object, **computed: object) -> Self:
+        """Made from the attributes of `rows` (an earlier row wins) and from what was computed."""
+        values = dict(computed)
+        for name in cls.model_fields:
+            for row in rows:
+                if name not in values and hasattr(row, name):
+                    values[name] = getattr(row, name)
+        return cls.model_validate(values)

@@ -5,7 +5,7 @@ names its organization for the row policies. Both hold for that transaction only
 over, and a transaction without an organization sees no rows.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,9 @@ _ENTER = f"SELECT set_config('role', '{APPLICATION_ROLE}', true), set_config('{O
 
 class Base(DeclarativeBase):
     """All tables of the control plane."""
+
+    # What the database computes is read back with the statement that changes a row; nothing is loaded by surprise.
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - SQLAlchemy reads it as a class variable
 
     metadata = MetaData(
         naming_convention={
@@ -111,6 +114,11 @@ def sqlalchemy_url(url: str) -> str:
 def psycopg_url(url: str) -> str:
     """The same URL as libpq wants it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
+    """Call once the session's present transaction is committed, and not if it is rolled back."""
+    event.listen(session.sync_session, "after_commit", lambda _: call(), once=True)
 
 
 async def now(session: AsyncSession) -> datetime:

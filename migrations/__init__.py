@@ -4,7 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
 
 from control_plane.db import APPLICATION_ROLE, sqlalchemy_url
 
@@ -25,13 +27,20 @@ def upgrade(url: str, *, grant_to: str | None = None, revision: str = "head") ->
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             config = configuration()
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            if not _is_at(connection, config, revision):
+                config.attributes["connection"] = connection
+                command.upgrade(config, revision)
             if grant_to:
                 quoted = connection.dialect.identifier_preparer.quote(grant_to)
                 connection.execute(text(f"GRANT {APPLICATION_ROLE} TO {quoted}"))
     finally:
         engine.dispose()
+
+
+def _is_at(connection: Connection, config: Config, revision: str) -> bool:
+    """Whether there is nothing to do: quicker to find out than by running Alembic, which imports all models."""
+    wanted = ScriptDirectory.from_config(config).get_revision(revision).revision
+    return MigrationContext.configure(connection).get_current_revision() == wanted
 
 
 def configuration() -> Config:

@@ -9,5 +9,5 @@ BASE_JOB_TEMPLATE: dict[str, Any] = {
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
 """Fixed on purpose. Variables that reach `command`, `env`, an image or `working_dir` would be code execution on the
-worker for whoever may start an execution; and a `working_dir` comes first on `sys.path`, where a folder named `flows` would
-hide ours."""
+worker for whoever may start an execution; and a `working_dir` comes first on `sys.path`, where a folder named `flows`
+would hide ours."""

@@ -37,4 +37,4 @@ async def get_agent(agent_id: UUID, _: MayReadAgents, session: Db) -> AgentRead:
 
 
 def _read(current: CurrentAgent) -> AgentRead:
-    return AgentRead.model_validate({**vars(current.version), **vars(current.agent)})
+    return AgentRead.of(current.agent, current.version)

@@ -11,6 +11,7 @@ from control_plane.auth.dependencies import (
     MayReadEnvironments,
     MayWriteEnvironments,
 )
+from control_plane.db import after_commit
 from control_plane.environments import service as environments
 from control_plane.environments.models import Environment
 from control_plane.environments.schemas import EnvironmentCreate, EnvironmentRead, WorkerCommand
@@ -24,10 +25,11 @@ router = APIRouter(prefix="/environments", tags=["environments"])
 
 @router.post("", status_code=201, responses=problems(AlreadyExists, Invalid))
 async def create_environment(
-    body: EnvironmentCreate, principal: MayWriteEnvironments, session: Db, response: Response
+    body: EnvironmentCreate, principal: MayWriteEnvironments, session: Db, request: Request, response: Response
 ) -> EnvironmentRead:
     """Create an environment. Its work pool is created in the orchestrator right afterwards."""
     environment = await environments.create(session, principal.tenant, body)
+    after_commit(session, request.app.state.dispatcher.reconcile_soon)
     response.headers["Location"] = f"/api/v1/environments/{environment.id}"
     return _read(environment)
 
@@ -74,6 +76,4 @@ async def create_worker_key(
 
 
 def _read(environment: Environment) -> EnvironmentRead:
-    return EnvironmentRead.model_validate(
-        {**vars(environment), "status": "ready" if environment.provisioned_at else "provisioning"}
-    )
+    return EnvironmentRead.of(environment, status="ready" if environment.provisioned_at else "provisioning")

@@ -1,8 +1,8 @@
 """From stored to running: hand executions to the orchestrator, and look after those that got stuck.
 
 An execution is stored first and dispatched afterwards (D7). `attend_at` in its row says when somebody must look at it
-again; that is the whole queue. A commit wakes the dispatcher at once, the clock wakes it for everything else, and each look is
-safe to repeat, so any number of API processes may do it and any of them may die at any point.
+again; that is the whole queue. A commit wakes the dispatcher at once, the clock wakes it for everything else, and each
+look is safe to repeat, so any number of API processes may do it and any of them may die at any point.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import event, func, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import func, select, text
 
 from control_plane.db import Database
 from control_plane.environments import service as environments
@@ -58,17 +57,12 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def after_commit(self, session: AsyncSession, organization_id: UUID, execution_id: UUID) -> None:
-        """Attend to an execution as soon as the session's transaction is committed, and not if it is rolled back."""
-        event.listen(
-            session.sync_session, "after_commit", lambda _: self._attend_soon(organization_id, execution_id), once=True
-        )
+    def reconcile_soon(self) -> None:
+        """Look at everything that is due, now rather than at the next interval."""
+        self._hurry.set()
 
-    def reconcile_after_commit(self, session: AsyncSession) -> None:
-        """Look at everything that is due as soon as the session's transaction is committed."""
-        event.listen(session.sync_session, "after_commit", lambda _: self._hurry.set(), once=True)
-
-    def _attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
+    def attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
+        """Attend to one execution now, unless that is under way."""
         if execution_id in self._under_way:
             return
         task = asyncio.create_task(self._attend_in_turn(organization_id, execution_id))
@@ -103,7 +97,7 @@ class Dispatcher:
         async with self._database.tenant(None) as session:
             due = (await session.execute(text("SELECT * FROM executions_to_attend(:most)"), {"most": _BATCH})).all()
         for organization_id, execution_id in due:
-            self._attend_soon(organization_id, execution_id)
+            self.attend_soon(organization_id, execution_id)
         await environments.provision(self._database, self._orchestrator)
 
     async def attend(self, organization_id: UUID, execution_id: UUID) -> None:

@@ -15,7 +15,7 @@ class Execution(Base, Resource, TenantOwned):
     """One run of one version of an agent, with everything it may use frozen in `plan`.
 
     `attend_at` is when the reconciler looks at it next: null once it has ended and nothing is left to do. `fence`
-    counts claims; `event_count` is the number of the newest event; `reported_sequence` counts what this claim has reported.
+    counts claims; `event_count` is the number of the newest event; `reported_sequence` counts what this claim reported.
     """
 
     __tablename__ = "executions"

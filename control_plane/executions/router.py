@@ -1,5 +1,6 @@
 """`/executions`."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
 from control_plane.auth.dependencies import Db, MayCancelExecutions, MayReadExecutions, MayStartExecutions
+from control_plane.db import after_commit
 from control_plane.events import service as events
 from control_plane.events.schemas import EventRead
 from control_plane.events.stream import follow
@@ -41,7 +43,7 @@ async def start_execution(
 ) -> ExecutionRead:
     """Start one run of an agent. It is stored before this answers, and dispatched right after. Follow its `/stream`."""
     execution = await executions.start(session, principal, body)
-    dispatch.after_commit(session, execution.organization_id, execution.id)
+    after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
     response.headers["Location"] = f"/api/v1/executions/{execution.id}"
     return _read(request, execution)
 
@@ -71,7 +73,7 @@ async def get_execution(execution_id: UUID, _: MayReadExecutions, session: Db, r
 async def cancel_execution(execution_id: UUID, _: MayCancelExecutions, session: Db, dispatch: Dispatch) -> None:
     """Cancel an execution. A running one ends as soon as its worker has stopped it."""
     execution = await executions.cancel(session, execution_id)
-    dispatch.after_commit(session, execution.organization_id, execution.id)
+    after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
 
 
 @router.get("/{execution_id}/events", responses=problems(NotFound))
@@ -116,6 +118,4 @@ async def stream_events(
 
 def _read(request: Request, execution: Execution) -> ExecutionRead:
     run = execution.flow_run_id
-    return ExecutionRead.model_validate(
-        {**vars(execution), "flow_run_url": request.app.state.orchestrator.run_url(run) if run else None}
-    )
+    return ExecutionRead.of(execution, flow_run_url=request.app.state.orchestrator.run_url(run) if run else None)

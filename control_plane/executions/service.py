@@ -58,11 +58,17 @@ async def start(session: AsyncSession, principal: Principal, body: ExecutionCrea
         plan=plan.model_dump(mode="json"),
         requested_by=principal.label,
         attend_at=func.now() + DISPATCH_GRACE,
+        event_count=1,
     )
     session.add(execution)
     await session.flush()
-    await record(session, execution, status_event(Status.PENDING))
-    await session.flush()
+    await events.store(
+        session,
+        organization_id=execution.organization_id,
+        execution_id=execution.id,
+        after=0,
+        events=[status_event(Status.PENDING)],
+    )
     return execution
 
 

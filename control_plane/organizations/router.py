@@ -25,13 +25,13 @@ async def create_organization(
     """Create a tenant. For the operator of the installation."""
     organization = await organizations.create(session, body)
     response.headers["Location"] = f"/api/v1/organizations/{organization.id}"
-    return OrganizationRead.model_validate(organization)
+    return OrganizationRead.of(organization)
 
 
 @router.get("")
 async def list_organizations(principal: MayReadOrganizations, session: Db) -> list[OrganizationRead]:
     """The organization of your credential."""
-    return [OrganizationRead.model_validate(found) for found in await organizations.visible(session, principal)]
+    return [OrganizationRead.of(found) for found in await organizations.visible(session, principal)]
 
 
 @router.post("/{organization_id}/api-keys", status_code=201, responses=problems(NotFound))
@@ -42,4 +42,4 @@ async def create_api_key(body: KeyCreate, _: MayCreateApiKeys, session: Organiza
 
 def key_issued(issued: Issued) -> KeyIssued:
     """A new credential as its receiver reads it."""
-    return KeyIssued.model_validate({**vars(issued.credential), "key": issued.secret})
+    return KeyIssued.of(issued.credential, key=issued.secret)

@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from policies.engine import PolicyEngine
 
 from control_plane.auth.dependencies import Db, MayReadPolicies, MayWritePolicies
 from control_plane.pagination import Paged
@@ -12,6 +11,7 @@ from control_plane.policy_bindings import service as policies
 from control_plane.policy_bindings.schemas import PolicyCreate, PolicyRead
 from control_plane.policy_bindings.service import CurrentPolicy, PolicyInvalid
 from control_plane.problems import AlreadyExists, NotFound, problems
+from policies.engine import PolicyEngine
 
 router = APIRouter(prefix="/policies", tags=["policies"])
 
@@ -47,4 +47,4 @@ async def get_policy(policy_id: UUID, _: MayReadPolicies, session: Db) -> Policy
 
 
 def _read(current: CurrentPolicy) -> PolicyRead:
-    return PolicyRead.model_validate({**vars(current.version), **vars(current.policy)})
+    return PolicyRead.of(current.policy, current.version)

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from policies.engine import InvalidPolicy, PolicyEngine
-from policies.library import bundled
 from sqlalchemy import and_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +13,8 @@ from control_plane.policy_bindings.models import Policy, PolicyVersion
 from control_plane.policy_bindings.schemas import PolicyCreate
 from control_plane.problems import AlreadyExists, Invalid, NotFound, Problem
 from control_plane.wire.plan import PolicyPlan
+from policies.engine import InvalidPolicy, PolicyEngine
+from policies.library import bundled
 
 
 class PolicyInvalid(Problem):

@@ -20,16 +20,16 @@ async def create_project(
     """Create a project."""
     project = await projects.create(session, principal.tenant, body)
     response.headers["Location"] = f"/api/v1/projects/{project.id}"
-    return ProjectRead.model_validate(project)
+    return ProjectRead.of(project)
 
 
 @router.get("")
 async def list_projects(_: MayReadProjects, session: Db, page: Paged, slug: str | None = None) -> list[ProjectRead]:
     """Projects, newest first."""
-    return [ProjectRead.model_validate(found) for found in await projects.listed(session, page, slug=slug)]
+    return [ProjectRead.of(found) for found in await projects.listed(session, page, slug=slug)]
 
 
 @router.get("/{project_id}", responses=problems(NotFound))
 async def get_project(project_id: UUID, _: MayReadProjects, session: Db) -> ProjectRead:
     """One project."""
-    return ProjectRead.model_validate(await projects.get(session, project_id))
+    return ProjectRead.of(await projects.get(session, project_id))

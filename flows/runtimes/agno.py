@@ -40,11 +40,12 @@ class AgnoRuntime:
                 max_retries=_MODEL_RETRIES,
             ),
             instructions=plan.agent.instructions or None,
+            additional_context=_context(plan),
             tools=[_function(tool) for tool in tools],
             telemetry=False,
         )
         conversation = _Conversation(plan, emit)
-        events = agent.arun(_message(plan), stream=True, stream_events=True)
+        events = agent.arun(plan.input.message, stream=True, stream_events=True)
         async for event in events:
             await conversation.take(event)
         await conversation.close()
@@ -129,9 +130,7 @@ def _entrypoint(tool: GovernedTool) -> Callable[..., Awaitable[str]]:
     return call
 
 
-def _message(plan: Plan) -> str:
+def _context(plan: Plan) -> str | None:
     if not plan.input.context:
-        return plan.input.message
-    return (
-        f"{plan.input.message}\n\nContext of the request:\n{json.dumps(plan.input.context, indent=2, sort_keys=True)}"
-    )
+        return None
+    return f"Context of the request:\n{json.dumps(plan.input.context, indent=2, sort_keys=True)}"

@@ -1,0 +1,78 @@
+"""A Prefect server of our own: on loopback, behind a password, with everything it keeps in the data folder."""
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.embedded.data_folder import DataFolder
+from control_plane.embedded.processes import Process, answers, clean_environment, free_port
+from control_plane.embedded.programs import program
+
+DEFAULT_PORT = 4200
+_READY_SECONDS = 120.0
+_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+
+@dataclass
+class PrefectServer:
+    """A server that is starting or running. `auth_string` is `user:password`."""
+
+    process: Process
+    port: int
+    auth_string: str
+
+    @classmethod
+    def start(cls, data: DataFolder) -> "PrefectServer":
+        """Start it. `wait()` for it to answer."""
+        port = free_port(DEFAULT_PORT)
+        auth_string = f"admin:{data.secret('prefect_password')}"
+        process = Process.start(
+            "prefect server",
+            [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            log=data.log("prefect-server"),
+            environment=server_environment(data.path, auth_string=auth_string),
+            folder=data.path,
+        )
+        return cls(process, port, auth_string)
+
+    def wait(self) -> None:
+        """Return when the server answers and takes our password. Raises `ProcessFailed`."""
+        token = base64.b64encode(self.auth_string.encode()).decode()
+        url = f"{self.api_url}/admin/version"
+        self.process.wait_until(
+            lambda: answers(url, headers={"Authorization": f"Basic {token}"}), seconds=_READY_SECONDS
+        )
+
+    @property
+    def api_url(self) -> str:
+        """Prefect's API."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """Prefect's pages for people."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def client_environment(data: Path) -> dict[str, str]:
+    """What every Prefect process gets: a home in the data folder, and nobody to report to."""
+    return clean_environment(
+        PREFECT_HOME=str(data / "prefect"),
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_CLI_COLORS="false",
+        PREFECT_LOGGING_COLORS="false",
+        DO_NOT_TRACK="1",
+    )
+
+
+def server_environment(data: Path, *, auth_string: str) -> dict[str, str]:
+    """The environment of the server, which keeps SQLite unless the user names a PostgreSQL for it."""
+    environment = client_environment(data) | {
+        "PREFECT_SERVER_API_AUTH_STRING": auth_string,
+        "PREFECT_UI_STATIC_DIRECTORY": str(data / "prefect" / "ui"),
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
+    if _DATABASE in os.environ:
+        environment[_DATABASE] = os.environ[_DATABASE]
+    return environment

@@ -1,0 +1,108 @@
+"""The control plane's REST API as the command line uses it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from httpx_sse import connect_sse
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from control_plane.client import API_PREFIX, USER_AGENT, Unreachable, raise_for_problem
+
+_STREAM_TIMEOUT = httpx.Timeout(10.0, read=60.0)
+"""The server sends a comment every 15 s, so a minute of silence means that the connection is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedEvent:
+    """One server-sent event of an execution."""
+
+    number: int
+    type: str
+    data: dict[str, Any]
+
+
+class Rest:
+    """Blocking calls with one credential. All raise `Refused` or `Unreachable`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=f"{self.url}{API_PREFIX}",
+            headers={"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT},
+            timeout=30.0,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The JSON there."""
+        return self._send("GET", path, parameters=parameters).json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """What was created."""
+        return self._send("POST", path, body=body).json()
+
+    def delete(self, path: str) -> None:
+        """Remove or cancel."""
+        self._send("DELETE", path)
+
+    def follow(self, execution_id: str) -> Iterator[StreamedEvent]:
+        """Every event of an execution, once and in order, until `done`; reconnects for two minutes if it has to."""
+        last = 0
+        while True:
+            try:
+                for event in self._stream(execution_id, after=last):
+                    last = event.number
+                    yield event
+                    if event.type == "done":
+                        return
+            except httpx.TransportError:
+                self._wait_until_back()
+
+    def _stream(self, execution_id: str, *, after: int) -> Iterator[StreamedEvent]:
+        headers = {"Last-Event-ID": str(after)}
+        path = f"/executions/{execution_id}/stream"
+        with connect_sse(self._http, "GET", path, headers=headers, timeout=_STREAM_TIMEOUT) as source:
+            if source.response.status_code >= 400:
+                source.response.read()
+                raise_for_problem(source.response)
+            for event in source.iter_sse():
+                yield StreamedEvent(int(event.id), event.event, json.loads(event.data))
+
+    def _wait_until_back(self) -> None:
+        for attempt in Retrying(
+            retry=retry_if_exception_type(Unreachable),
+            stop=stop_after_delay(120),
+            wait=wait_exponential_jitter(initial=0.1, max=3),
+            reraise=True,
+        ):
+            with attempt:
+                self._send("GET", "/organizations")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        parameters: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, json=body, params=parameters)
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"The control plane at {self.url} doesn't answer ({type(error).__name__}). Start one with"
+                " `control-plane dev`, or set CONTROL_PLANE_URL to where one runs."
+            ) from error
+        raise_for_problem(response)
+        return response

@@ -1,0 +1,186 @@
+"""PostgreSQL, Prefect, the API and a worker, started in the right order, watched, and stopped in the opposite one."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import migrations
+from control_plane.embedded.data_folder import DataFolder
+from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
+from control_plane.embedded.prefect_server import PrefectServer, client_environment
+from control_plane.embedded.processes import Process, ProcessFailed, answers, clean_environment, free_port
+from control_plane.embedded.programs import program
+from control_plane.embedded.rest import Rest
+
+DEFAULT_API_PORT = 7777
+_API_READY_SECONDS = 60.0
+_POOL_READY_SECONDS = 30.0
+_PROVIDER_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")
+
+Step = Callable[[str, float], None]
+"""Called after each step with what was done and the seconds it took."""
+
+
+@dataclass
+class Prefect:
+    """Where Prefect is and how to get in."""
+
+    api_url: str
+    ui_url: str
+    auth_string: str | None
+
+
+@dataclass
+class Stack:
+    """Use as a context manager: leaving it stops everything that was started, whatever happened."""
+
+    data: DataFolder
+    tell: Step
+    api_port: int | None = None
+    prefect: Prefect = field(init=False)
+    api_url: str = field(init=False)
+    _database_url: str = field(init=False)
+    _exits: ExitStack = field(default_factory=ExitStack, init=False)
+    _processes: list[Process] = field(default_factory=list, init=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self._exits.enter_context(self.data.locked())
+            self._start()
+        except BaseException:
+            self._exits.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def check(self) -> None:
+        """Raise `ProcessFailed` if anything that was started has ended."""
+        for process in self._processes:
+            process.check()
+
+    def operator(self) -> Rest:
+        """The REST API with the operator's key."""
+        return Rest(self.api_url, self.data.secret("operator_key"))
+
+    def start_worker(self, work_pool: str, key: str) -> None:
+        """Start a worker for a pool by the very command that people use."""
+        prefect = {"PREFECT_API_URL": self.prefect.api_url}
+        if self.prefect.auth_string:
+            prefect["PREFECT_API_AUTH_STRING"] = self.prefect.auth_string
+        with self._timed(f"prefect worker start --pool {work_pool}"):
+            self._keep(
+                Process.start(
+                    f"worker {work_pool}",
+                    [program("prefect"), "worker", "start", "--pool", work_pool],
+                    log=self.data.log(f"worker-{work_pool}"),
+                    environment=client_environment(self.data.path)
+                    | prefect
+                    | {
+                        "CONTROL_PLANE_URL": self.api_url,
+                        "CONTROL_PLANE_API_KEY": key,
+                        "PREFECT_WORKER_QUERY_SECONDS": "1",
+                    },
+                    folder=self.data.path,
+                )
+            )
+
+    def wait_for_pool(self, rest: Rest, environment_id: str) -> dict[str, Any]:
+        """The environment once its work pool exists in Prefect. Raises `ProcessFailed`."""
+        deadline = time.monotonic() + _POOL_READY_SECONDS
+        while True:
+            environment: dict[str, Any] = rest.get(f"/environments/{environment_id}")
+            if environment["status"] == "ready":
+                return environment
+            self.check()
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"The work pool {environment['work_pool']} was not created. {self._api_log()}")
+            time.sleep(0.05)
+
+    def _start(self) -> None:
+        # Prefect's server is the slowest, so it boots while the database is made ready.
+        server = self._start_prefect()
+        self._database_url = self._start_database()
+        if server is not None:
+            with self._timed("Prefect server"):
+                server.wait()
+        self._start_api()
+
+    def _start_prefect(self) -> PrefectServer | None:
+        given = os.environ.get("CONTROL_PLANE_PREFECT_API_URL")
+        if given:
+            ui_url = os.environ.get("CONTROL_PLANE_PREFECT_UI_URL", given.rstrip("/").removesuffix("/api"))
+            self.prefect = Prefect(given, ui_url, os.environ.get("CONTROL_PLANE_PREFECT_AUTH_STRING"))
+            return None
+        server = PrefectServer.start(self.data)
+        self._keep(server.process)
+        self.prefect = Prefect(server.api_url, server.ui_url, server.auth_string)
+        return server
+
+    def _start_database(self) -> str:
+        given = os.environ.get("DATABASE_URL")
+        if given:
+            with self._timed("migrations"):
+                migrations.upgrade(os.environ.get("CONTROL_PLANE_MIGRATION_DATABASE_URL", given))
+            return given
+        with self._timed("PostgreSQL"):
+            postgres = Postgres.start(
+                self.data.path / "postgres",
+                log=self.data.log("postgres"),
+                password=self.data.secret("postgres_password"),
+            )
+            self._keep(postgres.process)
+        owner, login = self.data.secret("database_owner_password"), self.data.secret("database_login_password")
+        with self._timed("migrations"):
+            postgres.ensure_database(owner_password=owner, login_password=login)
+            migrations.upgrade(postgres.url(login=OWNER, password=owner, database=DATABASE), grant_to=LOGIN)
+        return postgres.url(login=LOGIN, password=login, database=DATABASE)
+
+    def _start_api(self) -> None:
+        port = free_port(self.api_port or DEFAULT_API_PORT)
+        self.api_url = f"http://127.0.0.1:{port}"
+        environment = clean_environment(
+            DATABASE_URL=self._database_url,
+            CONTROL_PLANE_SECRET_KEY=self.data.secret("secret_key"),
+            CONTROL_PLANE_OPERATOR_KEY=self.data.secret("operator_key"),
+            CONTROL_PLANE_PUBLIC_URL=self.api_url,
+            CONTROL_PLANE_PREFECT_API_URL=self.prefect.api_url,
+            CONTROL_PLANE_PREFECT_UI_URL=self.prefect.ui_url,
+            **{name: os.environ[name] for name in _PROVIDER_KEYS if name in os.environ},
+        ) | {"PREFECT_HOME": str(self.data.path / "prefect")}
+        if self.prefect.auth_string:
+            environment["CONTROL_PLANE_PREFECT_AUTH_STRING"] = self.prefect.auth_string
+        with self._timed(f"API on port {port}"):
+            process = Process.start(
+                "API",
+                [
+                    program("uvicorn"),
+                    *["control_plane.app:create_app", "--factory", "--host", "127.0.0.1", "--port"],
+                    str(port),
+                ],
+                log=self.data.log("api"),
+                environment=environment,
+                folder=self.data.path,
+            )
+            self._keep(process)
+            process.wait_until(lambda: answers(f"{self.api_url}/ready"), seconds=_API_READY_SECONDS)
+
+    def _keep(self, process: Process) -> None:
+        self._processes.append(process)
+        self._exits.callback(process.stop)
+
+    def _api_log(self) -> str:
+        return f"The log of the API is {self.data.log('api')}."
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.tell(what, time.monotonic() - started)
