@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from control_plane.llm.turns import Conversation, ToolUse, Turn, compact
+from control_plane.llm.conversation import Conversation, Function
+from control_plane.llm.turns import ToolUse, Turn, compact
 
 INTRODUCTION = "I am the built-in scripted model, not a language model: I pick tools by simple rules."
 THRESHOLD = 1.0
@@ -28,13 +29,11 @@ _IDLE_WORDS = frozenset(
 ) | {"please", "that", "the", "this", "to", "with", "you"}
 
 
-def assistant(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Turn:
+def assistant(conversation: Conversation) -> Turn:
     """The next turn: the tool call for the next step, or the closing summary."""
-    conversation = Conversation.of(messages)
-    calls = [call for step in steps(conversation.request) if (call := tool_use(step, tools))]
-    done = len(conversation.tool_uses)
-    if done < len(calls):
-        return Turn(tool_uses=(calls[done],))
+    calls = [call for step in steps(conversation.request) if (call := tool_use(step, conversation.functions))]
+    if conversation.calls < len(calls):
+        return Turn(tool_uses=(calls[conversation.calls],))
     return Turn(text=_summary(conversation))
 
 
@@ -51,22 +50,19 @@ def steps(request: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def tool_use(step: str, tools: Sequence[Mapping[str, Any]]) -> ToolUse | None:
+def tool_use(step: str, functions: Sequence[Function]) -> ToolUse | None:
     """The tool that fits a step best, with its arguments, or None if none fits."""
     words = _words(_QUOTED.sub(" ", step))
-    functions = [tool["function"] for tool in tools if tool.get("type") == "function"]
-    scored = sorted(
-        ((-_score(words, function), function["name"], function) for function in functions), key=lambda s: s[:2]
-    )
-    if not scored or -scored[0][0] < THRESHOLD:
+    scored = sorted(((_score(words, function), function) for function in functions), key=lambda s: (-s[0], s[1].name))
+    if not scored or scored[0][0] < THRESHOLD:
         return None
-    best = scored[0][2]
-    return ToolUse(best["name"], compact(_arguments(step, best.get("parameters") or {})))
+    best = scored[0][1]
+    return ToolUse(best.name, compact(_arguments(step, best)))
 
 
-def _score(words: set[str], function: Mapping[str, Any]) -> float:
-    toolset, _, verb = function["name"].partition("_")
-    description = _words(function.get("description") or "")
+def _score(words: set[str], function: Function) -> float:
+    toolset, _, verb = function.name.partition("_")
+    description = _words(function.description or "")
     return 3.0 * len(words & _words(verb)) + len(words & _words(toolset)) + 0.5 * len(words & description)
 
 
@@ -82,9 +78,8 @@ def _stem(word: str) -> str:
     return word
 
 
-def _arguments(step: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    properties: Mapping[str, Any] = schema.get("properties") or {}
-    required = [name for name in properties if name in (schema.get("required") or [])]
+def _arguments(step: str, function: Function) -> dict[str, Any]:
+    properties = function.properties
     given = _given(step, properties)
     quoted = [next(group for group in found.groups() if group is not None) for found in _QUOTED.finditer(step)]
     for name in properties:
@@ -93,8 +88,8 @@ def _arguments(step: str, schema: Mapping[str, Any]) -> dict[str, Any]:
             given[name] = hinted.group(1)
     left = [text for text in quoted if text not in given.values()]
     numbers = _NUMBER.findall(_QUOTED.sub(" ", step))
-    for name in required:
-        if name not in given:
+    for name in properties:
+        if name in function.required and name not in given:
             given[name] = _guess(step, properties[name], left, numbers)
     return {name: given[name] for name in properties if name in given}
 
@@ -146,8 +141,7 @@ def _typed(text: str, schema: Mapping[str, Any]) -> Any:
 
 def _summary(conversation: Conversation) -> str:
     if not conversation.results:
-        asked = conversation.request.split("\n\n", 1)[0].strip()
-        return f"{INTRODUCTION} None of the tools I was given fits this request: {asked}"
+        return f"{INTRODUCTION} None of the tools I was given fits this request: {conversation.request.strip()}"
     lines = [f"- {name}: {_shortened(result)}" for name, result in conversation.results]
     return "\n".join([f"{INTRODUCTION} This is what came of each step:", *lines])
 

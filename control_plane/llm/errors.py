@@ -31,7 +31,8 @@ def explain(error: Exception, *, model: str) -> ModelError:
     provider = model.split("/", 1)[0]
     said = _message(error)
     if provider == "scripted":
-        return ModelError(said, status=status or 500, code="scripted", headers=_retry_after(error, status))
+        code = getattr(error, "code", None) or "scripted_error"
+        return ModelError(said, status=status or 500, code=code, headers=_retry_after(error, status))
     if _key_is_missing(error, status, said):
         variable = _KEYS.get(provider, f"{provider.upper()}_API_KEY")
         return ModelError(

@@ -23,22 +23,21 @@ from litellm.types.utils import (
 from litellm.utils import custom_llm_setup
 
 from control_plane.llm.assistant import assistant
+from control_plane.llm.conversation import Conversation
 from control_plane.llm.script import script
 from control_plane.llm.turns import ScriptProblem, Turn, compact, count_tokens, pieces
 
 PROVIDER = "scripted"
 
-MODELS: dict[str, Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Turn]] = {
-    "assistant": assistant,
-    "script": script,
-}
+MODELS: dict[str, Callable[[Conversation], Turn]] = {"assistant": assistant, "script": script}
 
 
-class _Refusal(CustomLLMError):
-    """LiteLLM passes an error of this type on as it is."""
+class Refusal(CustomLLMError):
+    """A scripted model refuses. LiteLLM passes an error of this type on as it is. `code` is the error's stable name."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)  # type: ignore[no-untyped-call]
+    def __init__(self, problem: ScriptProblem) -> None:
+        super().__init__(problem.status, str(problem))  # type: ignore[no-untyped-call]
+        self.code = problem.code
 
 
 def register() -> None:
@@ -53,6 +52,7 @@ class ScriptedProvider(CustomLLM):
     async def acompletion(self, *_: Any, **call: Any) -> ModelResponse:
         """Answer at once."""
         turn = await _turn(call)
+        _raise_failure(turn)
         tool_calls = [
             ChatCompletionMessageToolCall(
                 id=f"call_{uuid4().hex}", type="function", function=Function(name=use.name, arguments=use.arguments)
@@ -77,6 +77,7 @@ class ScriptedProvider(CustomLLM):
         for piece in pieces(turn.text):
             yield _chunk(text=piece)
             await asyncio.sleep(0)
+        _raise_failure(turn)
         for index, use in enumerate(turn.tool_uses):
             yield _chunk(
                 tool_use={
@@ -93,14 +94,25 @@ async def _turn(call: Mapping[str, Any]) -> Turn:
     model = MODELS.get(call["model"])
     if model is None:
         known = ", ".join(f"{PROVIDER}/{name}" for name in MODELS)
-        raise _Refusal(404, f"There is no model {PROVIDER}/{call['model']}. Built in are: {known}.")
+        raise Refusal(
+            ScriptProblem(
+                f"There is no model {PROVIDER}/{call['model']}. Built in are: {known}.",
+                status=404,
+                code="model_not_found",
+            )
+        )
     tools = (call.get("optional_params") or {}).get("tools") or []
     try:
-        turn = model(call["messages"], tools)
+        turn = model(Conversation.of(call["messages"], tools))
     except ScriptProblem as problem:
-        raise _Refusal(problem.status, str(problem)) from problem
+        raise Refusal(problem) from problem
     await asyncio.sleep(turn.delay_seconds)
     return turn
+
+
+def _raise_failure(turn: Turn) -> None:
+    if turn.failure:
+        raise Refusal(turn.failure)
 
 
 def _chunk(
