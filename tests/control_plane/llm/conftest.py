@@ -3,12 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from openai import AsyncOpenAI
 from starlette.applications import Starlette
@@ -19,22 +17,9 @@ from control_plane import problems
 from control_plane.auth.principals import Kind, Principal
 from control_plane.llm import gateway
 from control_plane.llm.router import router
+from tests.serving import serving
 
 UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve `app` on a free port of this machine, inside this event loop."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=5)
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        await server.shutdown()
 
 
 class Tokens:
@@ -143,7 +128,7 @@ async def gateway_url() -> AsyncIterator[str]:
     api = APIRouter(prefix="/api/v1")
     api.include_router(router)
     app.include_router(api)
-    async with serving(app) as url:
+    async with serving(app, lifespan=False) as url:
         yield f"{url}/api/v1/llm/openai/v1"
 
 
@@ -164,7 +149,7 @@ async def sdk(gateway_url: str) -> AsyncIterator[Callable[[str], AsyncOpenAI]]:
 @pytest.fixture(scope="session")
 async def _upstream() -> AsyncIterator[tuple[Upstream, str]]:
     upstream = Upstream()
-    async with serving(upstream.app) as url:
+    async with serving(upstream.app, lifespan=False) as url:
         yield upstream, f"{url}/v1"
 
 

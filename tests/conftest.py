@@ -1,0 +1,154 @@
+"""What all tests share: one real PostgreSQL a test process, a fresh database a test, and the API over real HTTP."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+import migrations
+from control_plane.db import Database
+from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
+from control_plane.settings import Settings
+from tests.orchestrator import FakeOrchestrator
+from tests.serving import api_server
+from tests.tenants import OPERATOR_KEY, Tenant, create_tenant
+
+KINDS = {"unit", "integration", "journey"}
+_PASSWORD = "only-on-loopback"
+_numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        kinds = KINDS & {mark.name for mark in item.iter_markers()}
+        if len(kinds) != 1:
+            raise pytest.UsageError(f"{item.nodeid} must be marked as exactly one of {', '.join(sorted(KINDS))}")
+        if "journey" in kinds:
+            # Journeys share one running stack, so one test process runs them all.
+            item.add_marker(pytest.mark.xdist_group("journeys"))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not steer a test."""
+    for name in os.environ:
+        if name.startswith(("CONTROL_PLANE_", "PREFECT_", "LITELLM_")) or name in {"DATABASE_URL", "OPENAI_API_KEY"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server whose database `control_plane` is migrated: the template of all others."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = Postgres.start(folder / "data", log=folder / "postgres.log", password=_PASSWORD, durable=False)
+    try:
+        server.ensure_database(owner_password=_PASSWORD, login_password=_PASSWORD)
+        migrations.upgrade(server.url(login=OWNER, password=_PASSWORD, database=DATABASE), grant_to=LOGIN)
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class TestDatabase:
+    """One database under its three logins: the API's, the owner of the tables, and the superuser."""
+
+    __test__ = False
+
+    url: str
+    owner_url: str
+    superuser_url: str
+
+
+@contextmanager
+def _created(server: Postgres, *, template: str) -> Iterator[TestDatabase]:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)
+            )
+        )
+    try:
+        yield TestDatabase(
+            url=server.url(login=LOGIN, password=_PASSWORD, database=name),
+            owner_url=server.url(login=OWNER, password=_PASSWORD, database=name),
+            superuser_url=server.url(database=name),
+        )
+    finally:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_database(postgres: Postgres) -> Iterator[TestDatabase]:
+    """A database without tables."""
+    with _created(postgres, template="template0") as created:
+        yield created
+
+
+@pytest.fixture
+def test_database(postgres: Postgres) -> Iterator[TestDatabase]:
+    """A migrated database of this test alone."""
+    with _created(postgres, template=DATABASE) as created:
+        yield created
+
+
+@pytest.fixture
+async def database(test_database: TestDatabase) -> AsyncIterator[Database]:
+    """The application's way to this test's database."""
+    opened = Database(test_database.url, pool_size=8)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def settings(test_database: TestDatabase) -> Settings:
+    """Settings of an API server on this test's database. Copy it with changes: `settings.model_copy(update=…)`."""
+    return Settings(
+        database_url=test_database.url,
+        secret_key="a-secret-key-of-the-tests-0123456789",
+        operator_key=OPERATOR_KEY,
+    )
+
+
+@pytest.fixture
+def orchestrator() -> FakeOrchestrator:
+    """The orchestrator's port, with nothing behind it."""
+    return FakeOrchestrator()
+
+
+@pytest.fixture
+async def api_url(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIterator[str]:
+    """The URL of a running API server with the fake orchestrator."""
+    async with api_server(settings, orchestrator) as url:
+        yield url
+
+
+@pytest.fixture
+async def acme(api_url: str) -> AsyncIterator[Tenant]:
+    """An organization with a project, an environment and an agent."""
+    async with create_tenant(api_url, "acme") as tenant:
+        yield tenant
+
+
+@pytest.fixture
+async def globex(api_url: str) -> AsyncIterator[Tenant]:
+    """Another organization on the same server."""
+    async with create_tenant(api_url, "globex") as tenant:
+        yield tenant
+
+
+@pytest.fixture
+async def operator(api_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the operator's key."""
+    async with httpx.AsyncClient(
+        base_url=f"{api_url}/api/v1", headers={"Authorization": f"Bearer {OPERATOR_KEY}"}
+    ) as client:
+        yield client

@@ -1,0 +1,48 @@
+"""A fake of our own port `deployments.Orchestrator`."""
+
+from uuid import UUID, uuid5
+
+from deployments.orchestrator import OrchestratorUnavailable, RunRequest, RunState, RunStatus
+
+_NAMESPACE = UUID("5f6f3c63-6a3c-4c57-9a57-0b2f6f3f8f10")
+
+
+class FakeOrchestrator:
+    """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.pools: list[str] = []
+        self.started: list[RunRequest] = []
+        self.cancelled: list[UUID] = []
+        self.states: dict[UUID, RunStatus] = {}
+
+    async def ensure_environment(self, work_pool: str) -> None:
+        self._answer()
+        self.pools.append(work_pool)
+
+    async def start(self, request: RunRequest) -> UUID:
+        self._answer()
+        self.started.append(request)
+        return uuid5(_NAMESPACE, f"{request.execution_id}:{request.attempt}")
+
+    async def cancel(self, run_id: UUID) -> None:
+        self._answer()
+        self.cancelled.append(run_id)
+
+    async def status(self, run_id: UUID) -> RunStatus:
+        self._answer()
+        return self.states.get(run_id, RunStatus(RunState.ACTIVE, "Scheduled"))
+
+    def run_url(self, run_id: UUID) -> str:
+        return f"http://orchestrator.test/runs/{run_id}"
+
+    async def check(self) -> None:
+        self._answer()
+
+    async def aclose(self) -> None:
+        return
+
+    def _answer(self) -> None:
+        if self.down:
+            raise OrchestratorUnavailable("the fake orchestrator is down")

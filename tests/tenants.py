@@ -1,0 +1,99 @@
+"""Tenants made over the REST API, as people make them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+OPERATOR_KEY = "operator-key-of-the-tests-0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization with one project, one environment and one agent (as the API returned them).
+
+    `client` carries its API key; `worker` carries a worker key of its environment. Paths are relative to `/api/v1`.
+    """
+
+    client: httpx.AsyncClient
+    worker: httpx.AsyncClient
+    api_key: str
+    worker_key: str
+    organization: dict[str, Any]
+    project: dict[str, Any]
+    environment: dict[str, Any]
+    agent: dict[str, Any]
+
+    async def start(self, message: str = "What time is it?", **context: Any) -> dict[str, Any]:
+        """Start an execution of the agent; what the API answered."""
+        body = {"agent_id": self.agent["id"], "input": {"message": message, "context": context}}
+        return await created(self.client, "/executions", body)
+
+    async def claim(self, execution_id: str, **request: Any) -> dict[str, Any]:
+        """Claim an execution as a worker does; the claim."""
+        response = await self.worker.post(
+            f"/worker/executions/{execution_id}/claim", json={"worker": "worker-1"} | request
+        )
+        response.raise_for_status()
+        claim: dict[str, Any] = response.json()
+        return claim
+
+
+def client(api_url: str, key: str) -> httpx.AsyncClient:
+    """A client of the REST API with one credential."""
+    return httpx.AsyncClient(
+        base_url=f"{api_url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+    )
+
+
+async def created(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST; what was created. Raises if it was not."""
+    response = await client.post(path, json=body)
+    assert response.status_code == 201, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+@asynccontextmanager
+async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
+    """A new organization with everything that it takes to start executions."""
+    async with client(api_url, OPERATOR_KEY) as operator:
+        organization = await created(operator, "/organizations", {"name": slug.title(), "slug": slug})
+        issued = await created(operator, f"/organizations/{organization['id']}/api-keys", {"name": "tests"})
+    async with client(api_url, issued["key"]) as member:
+        project = await created(member, "/projects", {"name": "Shop", "slug": "shop"})
+        environment = await created(
+            member,
+            "/environments",
+            {
+                "name": "Staging",
+                "slug": "staging",
+                "project_id": project["id"],
+                "llm_override": {"provider": "scripted", "model": "script"},
+            },
+        )
+        worker_key = await created(member, f"/environments/{environment['id']}/worker-keys", {"name": "worker-1"})
+        agent = await created(
+            member,
+            "/agents",
+            {
+                "name": "Assistant",
+                "environment_id": environment["id"],
+                "llm_config": {"provider": "scripted", "model": "script"},
+                "toolsets": ["clock", "files"],
+                "policies": ["no_destructive_tools"],
+            },
+        )
+        async with client(api_url, worker_key["key"]) as worker:
+            yield Tenant(
+                client=member,
+                worker=worker,
+                api_key=issued["key"],
+                worker_key=worker_key["key"],
+                organization=organization,
+                project=project,
+                environment=environment,
+                agent=agent,
+            )
