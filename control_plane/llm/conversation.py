@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from control_plane.llm.turns import ScriptProblem
 
@@ -33,27 +33,53 @@ class _Message(BaseModel):
     tool_call_id: str | None = None
 
     def text(self) -> str:
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.type == "text")
-        return self.content or ""
+        parts = self.content if isinstance(self.content, list) else [_Part(text=self.content or "")]
+        text = "\n".join(part.text for part in parts if part.type == "text")
+        # JSON may hold half a surrogate pair, which no answer could repeat.
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class Parameter(BaseModel):
+    """The part of a parameter's JSON Schema that counts."""
+
+    type: str | list[str] = []
+    enum: list[Any] = []
+    any_of: "list[Parameter]" = Field(default=[], alias="anyOf")
+
+    @property
+    def kinds(self) -> set[str]:
+        """The JSON types that it takes. Empty if the schema doesn't say."""
+        own = {self.type} if isinstance(self.type, str) else set(self.type)
+        return own.union(*(choice.kinds for choice in self.any_of))
+
+    @property
+    def options(self) -> list[Any]:
+        """The values among which to choose. Empty if any value goes."""
+        options = [*self.enum, *(option for choice in self.any_of for option in choice.options)]
+        return [option for option in options if option is not None]
+
+
+class _Parameters(BaseModel):
+    properties: dict[str, Parameter] = {}
+    required: list[str] = []
 
 
 class Function(BaseModel):
-    """A tool on offer. `parameters` is the JSON Schema of its arguments."""
+    """A tool on offer."""
 
     name: str
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: _Parameters | None = None
 
     @property
-    def properties(self) -> Mapping[str, Any]:
-        """The schema of each parameter, by its name, in the order of the tool's author."""
-        return (self.parameters or {}).get("properties") or {}
+    def properties(self) -> Mapping[str, Parameter]:
+        """The parameters by name, in the order of the tool's author."""
+        return self.parameters.properties if self.parameters else {}
 
     @property
     def required(self) -> Sequence[str]:
         """The names of the parameters that must be given."""
-        return (self.parameters or {}).get("required") or []
+        return self.parameters.required if self.parameters else []
 
 
 class _Tool(BaseModel):

@@ -18,13 +18,18 @@ from control_plane.llm.errors import ModelError, explain
 logger = logging.getLogger(__name__)
 
 _LOADING = threading.Lock()
-_FIXED = {"timeout": 600.0, "_skip_mcp_handler": True}
-"""LiteLLM would let a request's tools make this server connect to MCP servers, and needs another package for it."""
+_FIXED = {"timeout": 600.0, "max_retries": 0, "_skip_mcp_handler": True}
+"""Whether to try again is the caller's business: it knows when to, and two that do so multiply the calls.
+
+LiteLLM would let a request's tools make this server connect to MCP servers, and needs another package for it.
+"""
 
 
 @cache
 def _load() -> ModuleType:
+    # Both name a file that LiteLLM would fetch: the one at its import, the other at the first call of a Claude model.
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
     os.environ["LITELLM_TELEMETRY"] = "False"
     import litellm  # noqa: PLC0415 - takes seconds; see above
 
@@ -34,7 +39,8 @@ def _load() -> ModuleType:
     litellm.suppress_debug_info = True
     litellm.drop_params = True
     litellm.turn_off_message_logging = True
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+    # The OpenAI SDK, which LiteLLM calls, writes whole requests into its debug log.
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     scripted_provider.register()
     module: ModuleType = litellm

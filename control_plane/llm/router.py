@@ -5,14 +5,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from control_plane.auth.dependencies import MayCallModels
 from control_plane.llm import gateway
 from control_plane.llm.errors import ModelError
+from control_plane.llm.openai_route import OpenAIRoute, while_connected
 
-router = APIRouter(prefix="/llm/openai/v1", tags=["LLM gateway"])
+router = APIRouter(prefix="/llm/openai/v1", tags=["LLM gateway"], route_class=OpenAIRoute)
 
 _PASSED_ON = frozenset(
     {
@@ -25,29 +26,26 @@ _PASSED_ON = frozenset(
 
 
 @router.post("/chat/completions", response_model=None)
-async def create_chat_completion(request: Annotated[dict[str, Any], Body()], caller: MayCallModels) -> Response:
+async def create_chat_completion(
+    request: Request, body: Annotated[dict[str, Any], Body()], caller: MayCallModels
+) -> Response:
     """Chat completions, as OpenAI's API offers them: whole, or as server-sent events with `"stream": true`."""
-    asked = request.get("model")
+    asked = body.get("model")
     if asked != caller.model:
-        return _error(
-            ModelError(
-                f"This execution may call the model {caller.model} and no other; the request asks for {asked}.",
-                status=403,
-                code="model_not_allowed",
-            )
+        raise ModelError(
+            f"This execution may call the model {caller.model} and no other; the request asks for {asked}.",
+            status=403,
+            code="model_not_allowed",
         )
-    if not isinstance(request.get("messages"), list) or not request["messages"]:
-        return _error(ModelError("`messages` must be a list of at least one message.", status=400, code="bad_request"))
-    passed = {name: value for name, value in request.items() if name in _PASSED_ON} | {"model": caller.model}
-    try:
-        if not request.get("stream"):
-            passed.pop("stream_options", None)
-            return JSONResponse(await gateway.complete(passed))
-        chunks = gateway.stream(passed)
-        # Waited for here, so that what goes wrong at the start has a status of its own.
-        first = await anext(chunks)
-    except ModelError as error:
-        return _error(error)
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise ModelError("`messages` must be a list of at least one message.", status=400, code="bad_request")
+    passed = {name: value for name, value in body.items() if name in _PASSED_ON} | {"model": caller.model}
+    if not body.get("stream"):
+        passed.pop("stream_options", None)
+        return JSONResponse(await while_connected(request, gateway.complete(passed)))
+    chunks = gateway.stream(passed)
+    # Waited for here, so that what goes wrong at the start has a status of its own.
+    first = await while_connected(request, anext(chunks))
     return StreamingResponse(_events(first, chunks), media_type="text/event-stream")
 
 
@@ -72,7 +70,3 @@ async def _events(first: dict[str, Any], chunks: AsyncGenerator[dict[str, Any]])
 
 def _data(value: dict[str, Any]) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n\n"
-
-
-def _error(error: ModelError) -> JSONResponse:
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)

@@ -33,11 +33,10 @@ MODELS: dict[str, Callable[[Conversation], Turn]] = {"assistant": assistant, "sc
 
 
 class Refusal(CustomLLMError):
-    """A scripted model refuses. LiteLLM passes an error of this type on as it is. `code` is the error's stable name."""
+    """A scripted model refuses. Raise it from its `ScriptProblem`, whose code LiteLLM would lose."""
 
     def __init__(self, problem: ScriptProblem) -> None:
         super().__init__(problem.status, str(problem))  # type: ignore[no-untyped-call]
-        self.code = problem.code
 
 
 def register() -> None:
@@ -76,7 +75,7 @@ class ScriptedProvider(CustomLLM):
         turn = await _turn(call)
         for piece in pieces(turn.text):
             yield _chunk(text=piece)
-            await asyncio.sleep(0)
+            await asyncio.sleep(turn.seconds_a_piece)
         _raise_failure(turn)
         for index, use in enumerate(turn.tool_uses):
             yield _chunk(
@@ -94,16 +93,14 @@ async def _turn(call: Mapping[str, Any]) -> Turn:
     model = MODELS.get(call["model"])
     if model is None:
         known = ", ".join(f"{PROVIDER}/{name}" for name in MODELS)
-        raise Refusal(
-            ScriptProblem(
-                f"There is no model {PROVIDER}/{call['model']}. Built in are: {known}.",
-                status=404,
-                code="model_not_found",
-            )
+        problem = ScriptProblem(
+            f"There is no model {PROVIDER}/{call['model']}. Built in are: {known}.", status=404, code="model_not_found"
         )
+        raise Refusal(problem) from problem
     tools = (call.get("optional_params") or {}).get("tools") or []
     try:
-        turn = model(Conversation.of(call["messages"], tools))
+        # In a thread: a request with thousands of tools must not keep the event loop from everybody else.
+        turn = await asyncio.to_thread(lambda: model(Conversation.of(call["messages"], tools)))
     except ScriptProblem as problem:
         raise Refusal(problem) from problem
     await asyncio.sleep(turn.delay_seconds)
@@ -112,7 +109,7 @@ async def _turn(call: Mapping[str, Any]) -> Turn:
 
 def _raise_failure(turn: Turn) -> None:
     if turn.failure:
-        raise Refusal(turn.failure)
+        raise Refusal(turn.failure) from turn.failure
 
 
 def _chunk(

@@ -28,12 +28,22 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answer of a model: text, then tool calls, then perhaps a failure. `delay_seconds` pass before all of it."""
+    """One answer of a model: text, then tool calls or a failure. `delay_seconds` pass before all of it.
+
+    Streamed, the text comes piece by piece with `seconds_a_piece` behind each.
+    """
 
     text: str = ""
     tool_uses: tuple[ToolUse, ...] = ()
     delay_seconds: float = 0.0
+    seconds_a_piece: float = 0.0
     failure: ScriptProblem | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the turn takes when it is streamed."""
+        paced = self.seconds_a_piece * sum(1 for _ in pieces(self.text)) if self.seconds_a_piece else 0.0
+        return self.delay_seconds + paced
 
 
 def pieces(text: str) -> Iterator[str]:
