@@ -1,16 +1,33 @@
 """Telling the control plane what happens: in order, nothing lost, nothing twice, as soon as the line is free."""
 
 import asyncio
+import json
 from collections import deque
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from uuid import UUID
 
+from pydantic import JsonValue, TypeAdapter
+
 from control_plane.wire.executions import MAX_EVENTS_A_BATCH, EventReceipt, EventReport, EventType, ReportedEvent
+from control_plane.wire.mending import mended
 
 MAX_WAITING = 2_000
 """Events held back while the control plane doesn't answer; then whoever emits waits too."""
+MAX_BATCH_BYTES = 512 << 10
+"""Half of what the control plane accepts in a body unless it is told otherwise. A larger event travels alone."""
+
+_DATA = TypeAdapter(dict[str, JsonValue])
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    kind: EventType
+    data: dict[str, JsonValue]
+    size: int
+    occurred_at: datetime
 
 
 class Reporting(Protocol):
@@ -30,7 +47,7 @@ class Reporter:
         self._client = client
         self._execution_id = execution_id
         self._fence = fence
-        self._waiting: deque[tuple[EventType, dict[str, Any], datetime]] = deque()
+        self._waiting: deque[_Event] = deque()
         self._sequence = 0
         self._changed = asyncio.Condition()
         self._sending = False
@@ -51,13 +68,16 @@ class Reporter:
         if self._task:
             await self._task
 
-    async def emit(self, kind: EventType, data: dict[str, Any]) -> None:
+    async def emit(self, kind: EventType, data: dict[str, JsonValue]) -> None:
         """Hand over one event. Returns at once unless too many wait. Raises what broke the delivery."""
+        event = _event(kind, data)
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._failure)
+            await self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._failure or self._closed)
             if self._failure:
                 raise self._failure
-            self._waiting.append((kind, data, datetime.now(UTC)))
+            if self._closed:
+                raise RuntimeError(f"the event {kind} came after the end of its execution")
+            self._waiting.append(event)
             self._changed.notify_all()
 
     async def flush(self) -> None:
@@ -84,26 +104,38 @@ class Reporter:
     async def _next_batch(self) -> list[ReportedEvent]:
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._closed)
-            batch: list[ReportedEvent] = []
+            batch: list[_Event] = []
+            size = 0
             while self._waiting and len(batch) < MAX_EVENTS_A_BATCH:
-                kind, data, occurred_at = self._waiting.popleft()
-                if batch and (merged := _merged(batch[-1], kind, data)):
+                if batch and size + self._waiting[0].size > MAX_BATCH_BYTES:
+                    break
+                event = self._waiting.popleft()
+                size += event.size
+                if batch and (merged := _merged(batch[-1], event)):
                     batch[-1] = merged
-                    continue
-                self._sequence += 1
-                batch.append(ReportedEvent(sequence=self._sequence, type=kind, data=data, occurred_at=occurred_at))
+                else:
+                    batch.append(event)
             self._sending = bool(batch)
             self._changed.notify_all()
-            return batch
+            return [self._numbered(event) for event in batch]
+
+    def _numbered(self, event: _Event) -> ReportedEvent:
+        self._sequence += 1
+        return ReportedEvent(sequence=self._sequence, type=event.kind, data=event.data, occurred_at=event.occurred_at)
 
 
-def _merged(last: ReportedEvent, kind: EventType, data: dict[str, Any]) -> ReportedEvent | None:
+def _event(kind: EventType, data: dict[str, JsonValue]) -> _Event:
+    """Checked here, where the mistake was made, and not in the delivery, where it would stop everything."""
+    checked = _DATA.validate_python(mended(data))
+    return _Event(kind, checked, len(json.dumps(checked)), datetime.now(UTC))
+
+
+def _merged(last: _Event, event: _Event) -> _Event | None:
     """Two chunks of the same message that waited together, as one; None if these aren't such."""
-    if not last.type == kind == EventType.MESSAGE_CHUNK:
+    if not last.kind == event.kind == EventType.MESSAGE_CHUNK:
         return None
-    before, after = dict(last.data), data["data"]
-    earlier = before["data"]
-    if not isinstance(earlier, dict) or earlier["message_id"] != after["message_id"]:
+    before, after = last.data["data"], event.data["data"]
+    if not isinstance(before, dict) or not isinstance(after, dict) or before["message_id"] != after["message_id"]:
         return None
-    joined = {**earlier, "content": f"{earlier['content']}{after['content']}"}
-    return last.model_copy(update={"data": {"data": joined}})
+    joined: JsonValue = {**before, "content": f"{before['content']}{after['content']}"}
+    return replace(last, data={"data": joined})

@@ -26,6 +26,9 @@ from toolsets.registry import Registry
 
 logger = logging.getLogger(__name__)
 
+MAX_INPUT_CHARACTERS = 100_000
+"""Of a call's arguments, told in an event. The tool and the policies get all of them."""
+
 
 @dataclass(slots=True)
 class ToolCalls:
@@ -55,7 +58,8 @@ class ToolCalls:
         self.made += 1
         call_id = str(uuid5(self.plan.execution_id, f"tool call {self.made}"))
         try:
-            tool.validate(arguments)
+            # From here on everyone sees the same: the policies decide about exactly what the tool will get.
+            arguments = tool.normalized(arguments)
         except ToolFailed as failure:
             return await self._completed(tool, call_id, "failed", {"error": str(failure)})
         decision = await self._decide(tool, arguments)
@@ -65,7 +69,7 @@ class ToolCalls:
             return await self._completed(tool, call_id, "denied", {"error": _refusal(decision)})
         await self.emit(
             EventType.TOOL_STARTED,
-            {"data": {"tool_name": tool.name, "tool_execution_id": call_id, "tool_input": dict(arguments)}},
+            {"data": {"tool_name": tool.name, "tool_execution_id": call_id, "tool_input": _shown(arguments)}},
         )
         context = ToolContext(
             execution_id=self.plan.execution_id,
@@ -77,25 +81,22 @@ class ToolCalls:
         status, output = await self._run(tool, context, arguments)
         return await self._completed(tool, call_id, status, output)
 
-    async def _decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        document = DecisionInput.of_tool_call(
-            self.plan,
-            ToolInput(
+    async def _decide(self, tool: Tool, arguments: Mapping[str, JsonValue]) -> Decision:
+        try:
+            asked = ToolInput(
                 name=tool.name,
                 toolset=tool.toolset,
                 effect=tool.effect,
                 idempotent=tool.idempotent,
                 arguments=dict(arguments),
-            ),
-        )
-        try:
-            return await self.engine.decide(self.plan.policies, document)
+            )
+            return await self.engine.decide(self.plan.policies, DecisionInput.of_tool_call(self.plan, asked))
         except Exception:
             logger.exception("the policy engine failed on %s, which denies", tool.name)
             return _engine_failed(self.plan.policies)
 
     async def _run(
-        self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]
+        self, tool: Tool, context: ToolContext, arguments: Mapping[str, JsonValue]
     ) -> tuple[str, dict[str, JsonValue]]:
         """Run the tool as a Prefect task. What it takes, returns and raises stays here and never reaches Prefect."""
         outcome: list[tuple[str, dict[str, JsonValue]]] = []
@@ -103,15 +104,18 @@ class ToolCalls:
 
         async def run() -> State[Any]:
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds) as limit:
                     result = await tool.call(context, arguments)
             except ToolFailed as failure:
                 outcome.append(("failed", {"error": str(failure)}))
-            except TimeoutError:
-                outcome.append(("failed", {"error": f"{tool.name} took longer than {seconds:g} s and was stopped."}))
             except Exception:
-                logger.exception("the tool %s has a bug", tool.name)
-                outcome.append(("failed", {"error": f"{tool.name} failed unexpectedly; the worker's log says why."}))
+                # A tool's own TimeoutError is a failure like any other. A thread can't be stopped, only left alone.
+                if limit.expired():
+                    text = f"{tool.name} took longer than {seconds:g} s. What it had begun may still take effect."
+                else:
+                    logger.exception("the tool %s has a bug", tool.name)
+                    text = f"{tool.name} failed unexpectedly; the worker's log says why."
+                outcome.append(("failed", {"error": text}))
             else:
                 outcome.append(("completed", result if isinstance(result, dict) else {"result": result}))
                 return Completed()
@@ -146,6 +150,14 @@ class ToolCalls:
             },
         )
         return json.dumps(output, ensure_ascii=False)
+
+
+def _shown(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The arguments, or their beginning where they would be too much for an event."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    if len(text) <= MAX_INPUT_CHARACTERS:
+        return dict(arguments)
+    return {"cut": f"{text[:MAX_INPUT_CHARACTERS]}… (the first {MAX_INPUT_CHARACTERS} of {len(text)} characters)"}
 
 
 def _told(tool: Tool, call_id: str, decision: Decision) -> dict[str, JsonValue]:

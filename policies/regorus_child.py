@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # typing itself would cost a third of the start
     from types import ModuleType
     from typing import Any, BinaryIO
 
+    Cache = OrderedDict[str, tuple[Any, set[str]]]
+
 MEMORY_BYTES = 1 << 30
 CACHED_MODULES = 256
 RULES = ("deny", "require_approval")
@@ -55,24 +57,33 @@ def refuse(name: str) -> Callable[..., Any]:
     return refused
 
 
-def evaluate(engine: Any, document: str) -> dict[str, Any]:
-    """What the module's package says: each rule's value, or its absence."""
+def evaluate(engine: Any, absent: set[str], document: str) -> dict[str, Any]:
+    """What the module's package says: each rule's value, or its absence, which is kept in `absent`."""
     engine.set_input_json(document)
     package = engine.get_packages()[0]
     answer = {}
     for rule in RULES:
+        if rule in absent:
+            continue
+        path = f"{package}.{rule}"
         try:
-            value = engine.eval_rule_as_json(f"{package}.{rule}")
+            value = engine.eval_rule_as_json(path)
         except RuntimeError as error:
-            if str(error).startswith("not a valid rule path"):
+            if not str(error).startswith("not a valid rule path"):
+                raise
+            # A rule such as `deny.why := …` has no value of its own, but it is there and meant to be heard.
+            found = json.loads(engine.eval_query_as_json(path)).get("result")
+            if not found:
+                absent.add(rule)
                 continue
-            raise
-        answer[rule] = json.loads(value) if value is not None else None
+            answer[rule] = found[0]["expressions"][0]["value"]
+        else:
+            answer[rule] = json.loads(value) if value is not None else None
     engine.take_prints()
     return answer
 
 
-def answer(regorus: ModuleType, cache: OrderedDict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
+def answer(regorus: ModuleType, cache: Cache, request: dict[str, Any]) -> list[dict[str, Any]]:
     """One answer for each module of the request: `{"value": …}`, `{"error": …}`, or `{"forgotten": true}`."""
     results: list[dict[str, Any]] = []
     for module in request["modules"]:
@@ -82,11 +93,11 @@ def answer(regorus: ModuleType, cache: OrderedDict[str, Any], request: dict[str,
             continue
         try:
             if key not in cache:
-                cache[key] = compiled(regorus, module["source"], module["config"])
+                cache[key] = compiled(regorus, module["source"], module["config"]), set()
                 while len(cache) > CACHED_MODULES:
                     cache.popitem(last=False)
             cache.move_to_end(key)
-            results.append({"value": evaluate(cache[key], request["input"])})
+            results.append({"value": evaluate(*cache[key], request["input"])})
         except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor turns it into a deny
             cache.pop(key, None)
             results.append({"error": str(error).split("\n\nStack backtrace:")[0].strip() or type(error).__name__})
@@ -113,7 +124,7 @@ def main() -> None:
     confine()
     import regorus  # noqa: PLC0415 - the limits must hold before foreign code runs
 
-    cache: OrderedDict[str, Any] = OrderedDict()
+    cache: Cache = OrderedDict()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     write(answers, [])
     while (header := read_exactly(requests, 4)) is not None:

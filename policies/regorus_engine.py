@@ -29,13 +29,17 @@ from policies.input import EXAMPLE, DecisionInput
 
 DEADLINE = timedelta(milliseconds=500)
 MAX_REQUEST_BYTES = 8 << 20
-MAX_ANSWER_BYTES = 8 << 20
+MAX_ANSWER_BYTES = 256 << 10
+"""A longer answer would not fit into the event that tells it."""
+MAX_REASONS = 100
+"""So that a policy that has a reason for everything can still be read."""
 ENGINE_RULE = "engine"
 """The rule that a reason names when no rule of the policy spoke, but the engine could not get an answer from it."""
 
 _START_SECONDS = 15.0
 """It takes 0.03 s on an idle machine. Starting is not the policy's fault, so the deadline doesn't count it."""
 
+_NOT_STARTED = "the engine did not start; `control-plane doctor` may say why"
 _CHILD = Path(__file__).with_name("regorus_child.py")
 _POSITION = re.compile(r"--> policy\.rego:(\d+):(\d+)")
 _MESSAGE = re.compile(r"^error: (.*)", re.MULTILINE | re.DOTALL)
@@ -59,6 +63,7 @@ class RegorusEngine:
         self._deadline = deadline
         self._turn = asyncio.Lock()
         self._child: _Child | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         async with self._turn:
@@ -71,8 +76,9 @@ class RegorusEngine:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Kill the child, if there is one."""
+        """Kill the child, if there is one. Whatever is decided afterwards is a deny."""
         async with self._turn:
+            self._closed = True
             await self._kill()
 
     @property
@@ -97,7 +103,9 @@ class RegorusEngine:
             {reason for said, reason in reasons if said is outcome}, key=lambda r: (r.policy, r.rule, r.reason)
         )
         return Decision(
-            outcome=outcome, reasons=tuple(spoken), duration_ms=round((time.perf_counter() - started) * 1000, 3)
+            outcome=outcome,
+            reasons=tuple(spoken[:MAX_REASONS]),
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
     async def validate(self, module: str) -> None:
@@ -120,6 +128,8 @@ class RegorusEngine:
 
     async def _ask(self, modules: Sequence[tuple[str, dict[str, Any]]], document: str) -> list[dict[str, Any]]:
         async with self._turn:
+            if self._closed:
+                raise EngineFailed("the engine is closed")
             if self._child is None or self._child.process.returncode is not None:
                 self._child = await self._spawn()
             try:
@@ -133,11 +143,12 @@ class RegorusEngine:
                 await self._kill()
                 milliseconds = round(self._deadline.total_seconds() * 1000)
                 raise EngineFailed(f"it took longer than {milliseconds} ms and was stopped") from None
-            except (OSError, asyncio.IncompleteReadError, ValueError, EngineFailed) as error:
+            except EngineFailed:
                 await self._kill()
-                raise EngineFailed(
-                    str(error) if isinstance(error, EngineFailed) else "it crashed the engine"
-                ) from error
+                raise
+            except Exception as error:
+                await self._kill()
+                raise EngineFailed("it crashed the engine") from error
             except BaseException:
                 # Cancelled in the middle of an exchange: the next decision must not read this one's answer.
                 await self._kill()
@@ -171,38 +182,47 @@ class RegorusEngine:
         spec = find_spec("regorus")
         if spec is None or spec.origin is None:
             raise EngineFailed("the Rego engine is not installed: pip install 'agent-control-plane[worker]'")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            str(_CHILD),
-            str(Path(spec.origin).parent.parent),
-            str(self._deadline.total_seconds() * 4),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-        child = _Child(process)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(_CHILD),
+                str(Path(spec.origin).parent.parent),
+                str(self._deadline.total_seconds() * 4),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineFailed(_NOT_STARTED) from error
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await _receive(process)
-        except (TimeoutError, asyncio.IncompleteReadError) as error:
-            self._child = child
-            await self._kill()
-            raise EngineFailed("the engine did not start; `control-plane doctor` may say why") from error
-        return child
+        except Exception as error:
+            await _end(process)
+            raise EngineFailed(_NOT_STARTED) from error
+        except BaseException:
+            await _end(process)
+            raise
+        return _Child(process)
 
     async def _kill(self) -> None:
         child, self._child = self._child, None
-        if child is None:
-            return
+        if child is not None:
+            await _end(child.process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
         # Not Process.kill(): it would reap a child that has crashed before asyncio can.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.process.pid, signal.SIGKILL)
-        await child.process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+    # Not Process.wait(): it waits for the end of a pipe that is full of an answer nobody reads.
+    await process.communicate()
 
 
 async def _converse(process: asyncio.subprocess.Process, request: bytes) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Registry:
     def _load(self, plugin: EntryPoint) -> None:
         try:
             toolset = self._accepted(plugin)
-        except Exception as error:  # noqa: BLE001 - foreign code may raise anything; it is kept as the reason
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything; it is kept as the reason
             self.broken[plugin.name] = f"{type(error).__name__}: {error}"
             logger.warning("the toolset plugin %s is broken: %s", plugin.name, type(error).__name__)
         else:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_m
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from control_plane.wire.mending import mended
+
 Effect = Literal["read", "write", "destroy"]
 """What a tool does to the world: looks at it, changes it so that it can be changed back, or takes something away."""
 
@@ -22,6 +24,7 @@ MAX_OUTPUT_CHARACTERS = 100_000
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -69,6 +72,19 @@ class Tool:
             raise ToolFailed(f"The arguments of {self.name} are wrong. {wrong}.") from error
         return {name: getattr(model, name) for name in type(model).model_fields}
 
+    def normalized(self, arguments: Mapping[str, Any]) -> dict[str, JsonValue]:
+        """The arguments as JSON, converted to their types and with the defaults of those left out.
+
+        This is what a policy must see: `"0"` for a number and a missing argument reach the function as something else.
+        Raises `ToolFailed` as `validate` does.
+        """
+        values: dict[str, JsonValue] = to_jsonable_python(self.validate(arguments), inf_nan_mode="null")
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ToolFailed(f"The arguments of {self.name} are wrong. They hold half a surrogate pair.") from error
+        return values
+
     async def call(self, context: ToolContext, arguments: Mapping[str, Any]) -> JsonValue:
         """Run the function. A sync one runs in a thread. Raises `ToolFailed`, or what the function raises."""
         values = self.validate(arguments)
@@ -77,8 +93,8 @@ class Tool:
         else:
             result = await asyncio.to_thread(self._function, context, **values)
         try:
-            return _bounded(to_jsonable_python(result))
-        except PydanticSerializationError as error:
+            return _bounded(mended(to_jsonable_python(result)))
+        except (PydanticSerializationError, ValueError) as error:
             raise TypeError(f"{self.name} returned a {type(result).__name__}, which is not JSON") from error
 
 
@@ -134,14 +150,15 @@ def _tool(toolset: str, function: Callable[..., Any], *, effect: Effect, idempot
 
 def _argument_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
-    first, *rest = inspect.signature(function).parameters.values()
-    if hints.get(first.name) is not ToolContext:
+    parameters = [*inspect.signature(function).parameters.values()]
+    if not parameters or hints.get(parameters[0].name) is not ToolContext:
         raise TypeError(f"the first parameter of {name} must be annotated as ToolContext")
     fields: dict[str, Any] = {}
-    for parameter in rest:
-        if parameter.name not in hints or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+    for parameter in parameters[1:]:
+        if parameter.name not in hints or parameter.kind not in _NAMED:
             raise TypeError(
-                f"{name}: the parameter {parameter.name} needs a type, and *args or **kwargs can't be offered"
+                f"{name}: the parameter {parameter.name} needs a type and a name to call it by;"
+                " *args, **kwargs and parameters before a / can't be offered"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select, text
@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.events.models import Event
 from control_plane.wire.executions import EventType
-
-Json = TypeVar("Json")
+from control_plane.wire.mending import mended
 
 CHANNEL = "execution_events"
 """PostgreSQL notification channel; the payload is the execution's id."""
@@ -59,15 +58,7 @@ async def read(session: AsyncSession, execution_id: UUID, *, after: int, limit: 
     return list(await session.scalars(statement))
 
 
-def mended(value: Json) -> Json:
-    """The same JSON value with what PostgreSQL can't store (NUL, lone surrogates) replaced by U+FFFD or `?`.
-
-    Tools return what they find; a strange byte in it must not cost the execution its story.
-    """
-    if isinstance(value, str):
-        return cast("Json", value.replace("\x00", "\ufffd").encode(errors="replace").decode())
-    if isinstance(value, list):
-        return cast("Json", [mended(item) for item in value])
-    if isinstance(value, dict):
-        return cast("Json", {mended(key): mended(item) for key, item in value.items()})
-    return value
+async def told_in_full(session: AsyncSession, execution_id: UUID) -> bool:
+    """Whether the event that ends the execution is stored, after which none can follow."""
+    statement = select(Event.number).where(Event.execution_id == execution_id, Event.type == EventType.DONE).limit(1)
+    return await session.scalar(statement) is not None

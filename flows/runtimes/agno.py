@@ -1,7 +1,9 @@
 """Agents of type `agno`: Agno drives the conversation, the LLM gateway answers for the model."""
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -15,13 +17,16 @@ from agno.run.agent import (
     RunErrorEvent,
 )
 from agno.tools.function import Function
+from httpx import AsyncClient
+from openai import DefaultAsyncHttpxClient
 
 from control_plane.wire.executions import EventType, Usage
 from control_plane.wire.plan import Plan
 from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed, RunResult
 
-_MODEL_RETRIES = 2
-"""By the OpenAI SDK, with its back-off, for answers that say «later». A model call has no effect on the world."""
+_MODEL_RETRIES = 6
+"""By the OpenAI SDK, with its back-off (0.5 s, doubling up to 8 s: some 20 s in all), for answers that say «later» and
+for none: a restart of the control plane takes seconds. A model call has no effect on the world."""
 
 
 class AgnoRuntime:
@@ -29,25 +34,16 @@ class AgnoRuntime:
 
     async def run(self, plan: Plan, *, tools: Sequence[GovernedTool], endpoint: ModelEndpoint, emit: Emit) -> RunResult:
         """Run the agent, streaming."""
-        agent = Agent(
-            name=plan.agent.name,
-            model=OpenAILike(
-                id=plan.model.name,
-                api_key=endpoint.token,
-                base_url=endpoint.openai_url,
-                temperature=plan.model.temperature,
-                max_tokens=plan.model.max_tokens,
-                max_retries=_MODEL_RETRIES,
-            ),
-            instructions=plan.agent.instructions or None,
-            additional_context=_context(plan),
-            tools=[_function(tool) for tool in tools],
-            telemetry=False,
-        )
+        # Agno lets this variable overrule `telemetry=False`, so whoever has it set must not decide for us.
+        os.environ["AGNO_TELEMETRY"] = "false"
         conversation = _Conversation(plan, emit)
-        events = agent.arun(plan.input.message, stream=True, stream_events=True)
-        async for event in events:
-            await conversation.take(event)
+        # Ours, to be closed: Agno never closes its own, and a stream left open keeps the model at work.
+        async with DefaultAsyncHttpxClient() as http:
+            agent = _agent(plan, tools=tools, endpoint=endpoint, conversation=conversation, http=http)
+            stream: Any = agent.arun(plan.input.message, stream=True, stream_events=True)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    await conversation.take(event)
         await conversation.close()
         return RunResult(response=conversation.response, usage=conversation.usage)
 
@@ -58,12 +54,15 @@ class _Conversation:
     def __init__(self, plan: Plan, emit: Emit) -> None:
         self.response = ""
         self.usage = Usage()
+        self.broken: Exception | None = None
         self._most_turns = plan.limits.max_turns
         self._emit = emit
         self._message_id = str(uuid4())
         self._content: list[str] = []
 
     async def take(self, event: Any) -> None:
+        if self.broken:
+            raise self.broken
         match event:
             case ModelRequestStartedEvent():
                 await self._begin_turn()
@@ -113,19 +112,50 @@ class _Conversation:
         await self._emit(EventType.USAGE, {"data": self.usage.model_dump()})
 
 
-def _function(tool: GovernedTool) -> Function:
+def _agent(
+    plan: Plan,
+    *,
+    tools: Sequence[GovernedTool],
+    endpoint: ModelEndpoint,
+    conversation: _Conversation,
+    http: AsyncClient,
+) -> Agent:
+    return Agent(
+        name=plan.agent.name,
+        model=OpenAILike(
+            id=plan.model.name,
+            api_key=endpoint.token,
+            base_url=endpoint.openai_url,
+            temperature=plan.model.temperature,
+            max_tokens=plan.model.max_tokens,
+            max_retries=_MODEL_RETRIES,
+            http_client=http,
+        ),
+        instructions=plan.agent.instructions or None,
+        additional_context=_context(plan),
+        tools=[_function(tool, conversation) for tool in tools],
+        telemetry=False,
+    )
+
+
+def _function(tool: GovernedTool, conversation: _Conversation) -> Function:
     return Function(
         name=tool.name,
         description=tool.description,
         parameters=tool.parameters,
-        entrypoint=_entrypoint(tool),
+        entrypoint=_entrypoint(tool, conversation),
         skip_entrypoint_processing=True,
     )
 
 
-def _entrypoint(tool: GovernedTool) -> Callable[..., Awaitable[str]]:
+def _entrypoint(tool: GovernedTool, conversation: _Conversation) -> Callable[..., Awaitable[str]]:
     async def call(**arguments: Any) -> str:
-        return await tool.call(arguments)
+        try:
+            return await tool.call(arguments)
+        except Exception as error:
+            # Agno would tell the model and go on, but a governed tool raises only when the execution can't go on.
+            conversation.broken = error
+            raise
 
     return call
 

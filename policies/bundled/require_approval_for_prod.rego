@@ -17,4 +17,6 @@ concerns_production if is_production(input.environment.name)
 
 concerns_production if is_production(input.execution.context.environment)
 
-is_production(name) if regex.match(`^(prod|production)(-.*)?$`, lower(name))
+# METADATA
+# description: A name is production if one of its words is prod or production, numbered or not, such as eu-prod2.
+is_production(name) if regex.match(`(^|[^a-z0-9])prod(uction)?[0-9]*($|[^a-z0-9])`, lower(name))

@@ -17,3 +17,9 @@ test_reading_production_is_allowed if count(require_approval) == 0 with input as
 test_a_write_in_staging_is_allowed if count(require_approval) == 0 with input as calling("write", "staging", {"environment": "staging"})
 
 test_a_name_that_only_begins_alike_is_not_production if count(require_approval) == 0 with input as calling("write", "product-catalog", {})
+
+test_a_word_within_the_name_counts if {
+	every name in ["eu-prod", "prod2", "PROD_EU", "eu.production.3"] {
+		count(require_approval) == 1 with input as calling("write", name, {})
+	}
+}

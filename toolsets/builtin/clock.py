@@ -10,7 +10,7 @@ clock = Toolset("clock", description="Dates and times.")
 
 @clock.tool(effect="read")
 def now(context: ToolContext, timezone: str = "UTC") -> str:  # noqa: ARG001 - every tool takes the context
-    """Tell the current date and time, in a time zone such as Europe/Berlin, as ISO 8601."""
+    """Tell what time it is: the current date and time in a time zone such as Europe/Berlin, as ISO 8601."""
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -1,7 +1,8 @@
 """Files under one folder: the workspace of the execution, or the folder that the toolset's setting `root` names.
 
-Settings: `root` (absolute path of a folder) and `read_only` (true or false). Every step of a path is opened relative to
-the step before and without following links, so neither `..` nor a link, nor a link put there meanwhile, leads out.
+Settings: `root` (absolute path of a folder) and `read_only` (anything but false means that nothing can be changed).
+Every step of a path is opened relative to the step before and without following symbolic links, so neither `..` nor a
+link, nor a link put there meanwhile, leads out. Hard links are files like any other.
 """
 
 import errno
@@ -31,15 +32,10 @@ files = Toolset("files", description="Files and folders of the workspace.")
 
 @files.tool(effect="read")
 def list(context: ToolContext, path: str = ".") -> dict[str, object]:  # noqa: A001 - the tool is called files_list
-    """List the files in a folder, each with its size in bytes."""
-    with _folder(context, _parts(path)) as folder, os.scandir(folder) as entries:
+    """List a folder: files with their size in bytes, folders with a trailing /, links and other things with an @."""
+    with _folder(context, _parts(path)) as folder, _explained(path), os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
-        listed = [
-            {"name": entry.name, "bytes": entry.stat(follow_symlinks=False).st_size}
-            if entry.is_file(follow_symlinks=False)
-            else {"name": entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "@")}
-            for entry in found[:MAX_ENTRIES]
-        ]
+        listed = [_listed(entry) for entry in found[:MAX_ENTRIES]]
     return {"path": path, "entries": listed, "more": max(0, len(found) - MAX_ENTRIES)}
 
 
@@ -60,7 +56,7 @@ def write(context: ToolContext, path: str, content: str) -> dict[str, object]:
     data = content.encode()
     if len(data) > MAX_BYTES:
         raise ToolFailed(f"The content is larger than {MAX_BYTES} bytes, the most that can be written.")
-    with _opened(context, path, os.O_WRONLY | os.O_CREAT, create_folders=True) as file:
+    with _opened(context, path, os.O_WRONLY | os.O_CREAT, create_folders=True) as file, _explained(path):
         os.ftruncate(file, 0)
         with os.fdopen(os.dup(file), "wb") as stream:
             stream.write(data)
@@ -79,8 +75,17 @@ def delete(context: ToolContext, path: str) -> dict[str, object]:
     return {"path": path, "deleted": True}
 
 
+def _listed(entry: os.DirEntry[str]) -> dict[str, object]:
+    name = os.fsencode(entry.name).decode(errors="replace")
+    if entry.is_dir(follow_symlinks=False):
+        return {"name": f"{name}/"}
+    if not entry.is_file(follow_symlinks=False):
+        return {"name": f"{name}@"}
+    return {"name": name, "bytes": entry.stat(follow_symlinks=False).st_size}
+
+
 def _refuse_if_read_only(context: ToolContext) -> None:
-    if context.settings.get("read_only") is True:
+    if context.settings.get("read_only", False) is not False:
         raise ToolFailed("These files are read-only here.")
 
 
@@ -93,9 +98,11 @@ def _parts(path: str) -> Sequence[str]:
 
 @contextmanager
 def _folder(context: ToolContext, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
-    root = context.settings.get("root")
+    root = context.settings.get("root", str(context.workspace))
+    if not isinstance(root, str) or not root.startswith("/"):
+        raise ToolFailed("The setting `root` of the toolset files must be the absolute path of a folder.")
     with _explained("the root folder"):
-        folder = os.open(str(root) if root else context.workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:
             with _explained(part):

@@ -1,0 +1,93 @@
+"""A toolset whose tools do what a test needs, and leave a trace when they run."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from control_plane.wire.decisions import Decision
+from control_plane.wire.plan import PolicyPlan
+from policies.input import DecisionInput
+from toolsets import ToolContext, ToolFailed, Toolset, hookimpl
+
+SECRET = "the result that nobody else may see"
+ran: list[dict[str, Any]] = []
+"""What each tool was called with. Cleared before each test."""
+contexts: list[ToolContext] = []
+released = threading.Event()
+
+bench = Toolset("bench")
+
+
+@bench.tool(effect="write")
+def hammer(context: ToolContext, nail: str, blows: int = 3) -> dict[str, Any]:
+    """Drive in a nail."""
+    ran.append({"nail": nail, "blows": blows})
+    contexts.append(context)
+    return {"secret": SECRET}
+
+
+@bench.tool(effect="read")
+async def count(context: ToolContext) -> int:
+    """Count the nails."""
+    ran.append({})
+    return 7
+
+
+@bench.tool(effect="write")
+def decline(context: ToolContext) -> None:
+    """Fail in words for the model."""
+    raise ToolFailed(f"The nail is bent. {SECRET}")
+
+
+@bench.tool(effect="write")
+def slip(context: ToolContext) -> None:
+    """Have a bug."""
+    raise ValueError(SECRET)
+
+
+@bench.tool(effect="write")
+def hang_up(context: ToolContext) -> None:
+    """Meet a timeout of its own."""
+    raise TimeoutError(SECRET)
+
+
+@bench.tool(effect="write")
+async def dawdle(context: ToolContext) -> None:
+    """Take for ever."""
+    await asyncio.Event().wait()
+
+
+@bench.tool(effect="write")
+def dawdle_in_thread(context: ToolContext) -> None:
+    """Take until the test lets go."""
+    released.wait(60)
+
+
+class Plugin:
+    @staticmethod
+    @hookimpl
+    def register_toolset() -> Toolset:
+        return bench
+
+
+class Judge:
+    """Stands for `PolicyEngine`: gives its decision, or raises it, and remembers what it was asked."""
+
+    def __init__(self, decision: Decision | Exception) -> None:
+        self.decision = decision
+        self.asked: list[DecisionInput] = []
+        self.policies: Sequence[PolicyPlan] = ()
+
+    async def decide(self, policies: Sequence[PolicyPlan], document: DecisionInput) -> Decision:
+        self.policies = policies
+        self.asked.append(document)
+        if isinstance(self.decision, Exception):
+            raise self.decision
+        return self.decision
+
+    async def validate(self, module: str) -> None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        return
