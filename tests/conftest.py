@@ -1,6 +1,7 @@
 """What all tests share: one real PostgreSQL a test process, a fresh database a test, and the API over real HTTP."""
 
 import os
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from psycopg import sql
 import migrations
 from control_plane.db import Database
 from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
+from control_plane.llm import gateway
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
 from tests.serving import api_server
@@ -34,12 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("journeys"))
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
     """A developer's own settings must not steer a test."""
-    for name in os.environ:
-        if name.startswith(("CONTROL_PLANE_", "PREFECT_", "LITELLM_")) or name in {"DATABASE_URL", "OPENAI_API_KEY"}:
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("CONTROL_PLANE_", "PREFECT_", "LITELLM_", "OPENAI_", "ANTHROPIC_", "DATABASE_URL")):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -108,8 +112,16 @@ async def database(test_database: TestDatabase) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.fixture(scope="session")
+def _litellm() -> None:
+    """LiteLLM, which a server loads when it starts: it warns while it is imported, and an import happens once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gateway._loaded()
+
+
 @pytest.fixture
-def settings(test_database: TestDatabase) -> Settings:
+def settings(test_database: TestDatabase, _litellm: None) -> Settings:
     """Settings of an API server on this test's database. Copy it with changes: `settings.model_copy(update=…)`."""
     return Settings(
         database_url=test_database.url,

@@ -1,5 +1,6 @@
 """A fake of our own port `deployments.Orchestrator`."""
 
+import asyncio
 from uuid import UUID, uuid5
 
 from deployments.orchestrator import OrchestratorUnavailable, RunRequest, RunState, RunStatus
@@ -8,10 +9,14 @@ _NAMESPACE = UUID("5f6f3c63-6a3c-4c57-9a57-0b2f6f3f8f10")
 
 
 class FakeOrchestrator:
-    """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`."""
+    """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`.
+
+    `asked_to_start` is set with the first start.
+    """
 
     def __init__(self) -> None:
         self.down = False
+        self.asked_to_start = asyncio.Event()
         self.pools: list[str] = []
         self.started: list[RunRequest] = []
         self.cancelled: list[UUID] = []
@@ -24,6 +29,7 @@ class FakeOrchestrator:
     async def start(self, request: RunRequest) -> UUID:
         self._answer()
         self.started.append(request)
+        self.asked_to_start.set()
         return uuid5(_NAMESPACE, f"{request.execution_id}:{request.attempt}")
 
     async def cancel(self, run_id: UUID) -> None:

@@ -4,15 +4,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from control_plane.client import Refused
-from control_plane.embedded.rest import Rest
 from control_plane.embedded.stack import Stack
+from control_plane.rest import Rest
 
 ORGANIZATION = {"name": "Demo", "slug": "demo"}
 PROJECT = {"name": "Demo", "slug": "demo"}
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "name": "Development",
     "slug": "dev",
     "llm_override": {"provider": "scripted", "model": "assistant"},
+}
+
+
+AGENT: dict[str, Any] = {
+    "name": "assistant",
+    "description": "Tells the time and keeps files, and may delete nothing.",
+    "instructions": "Do what you are asked with the tools you have, step by step.",
+    "llm_config": {"provider": "scripted", "model": "assistant"},
+    "toolsets": ["clock", "files"],
+    "policies": ["no_destructive_tools"],
 }
 
 
@@ -27,28 +37,30 @@ class Tenant:
 
 def ensure_tenant(stack: Stack) -> Tenant:
     """The demo organization with a project, an environment whose work pool exists, an API key and a worker key."""
-    with stack.operator() as operator:
-        organization = _ensure(operator, "/organizations", ORGANIZATION)
+    with stack.timed("organization demo"), stack.operator() as operator:
+        organization = ensure(operator, "/organizations", ORGANIZATION, key="slug")
         api_key = stack.data.kept("api_key") or _issue(
             stack, operator, f"/organizations/{organization['id']}/api-keys", "api_key"
         )
     with Rest(stack.api_url, api_key) as rest:
-        project = _ensure(rest, "/projects", PROJECT)
-        environment = _ensure(rest, "/environments", ENVIRONMENT | {"project_id": project["id"]})
-        worker_key = stack.data.kept("worker_key") or _issue(
-            stack, rest, f"/environments/{environment['id']}/worker-keys", "worker_key"
-        )
-        return Tenant(api_key, worker_key, stack.wait_for_pool(rest, environment["id"]))
+        with stack.timed("project demo"):
+            project = ensure(rest, "/projects", PROJECT, key="slug")
+        with stack.timed("environment dev with its work pool"):
+            environment = ensure(rest, "/environments", ENVIRONMENT | {"project_id": project["id"]}, key="slug")
+            worker_key = stack.data.kept("worker_key") or _issue(
+                stack, rest, f"/environments/{environment['id']}/worker-keys", "worker_key"
+            )
+            return Tenant(api_key, worker_key, stack.wait_for_pool(rest, environment["id"]))
 
 
-def _ensure(rest: Rest, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The resource with the slug of `body`, created if it isn't there."""
+def ensure(rest: Rest, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+    """What `body` describes: created, or the one that has the same value under `key` already."""
     try:
         created: dict[str, Any] = rest.post(path, body)
     except Refused as refusal:
         if refusal.code != "already_exists":
             raise
-        return next(found for found in rest.get(path, slug=body["slug"]) if found["slug"] == body["slug"])
+        return next(found for found in rest.get(path, **{key: body[key]}) if found[key] == body[key])
     return created
 
 

@@ -1,10 +1,10 @@
 """Starts one program that dies with its parent and, if asked, runs as another user. A file to be executed.
 
-    python -I -S launch.py SIGNAL USER COMMAND [ARGUMENT…]
+    python -I -S launch.py PARENT SIGNAL USER COMMAND [ARGUMENT…]
 
-SIGNAL is sent to the program when the process that started it is gone. USER is a numeric user id, or `-` to stay who we
-are. PostgreSQL refuses to run as root; as another user it may be unable to reach a data folder below a private one, so
-in that case it keeps the one capability that lets it pass.
+SIGNAL is sent to the program when PARENT, the process that started it, is gone. USER is a numeric user id, or `-` to
+stay who we are. PostgreSQL refuses to run as root; as another user it may be unable to reach a data folder below a
+private one, so in that case it keeps the one capability that lets it pass.
 """
 
 import ctypes
@@ -25,13 +25,12 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 def main() -> None:
     """Prepare, then become the program."""
-    death_signal, user, *command = sys.argv[1:]
-    parent = os.getppid()
+    parent, death_signal, user, *command = sys.argv[1:]
     if user != "-":
         become(int(user), passing=sys.platform == "linux")
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, getattr(signal, death_signal))
-        if os.getppid() != parent:
+        if os.getppid() != int(parent):
             sys.exit("the parent is gone already")
     os.execv(command[0], command)  # noqa: S606 - that is what this file is for
 

@@ -6,7 +6,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ OWNER = "control_plane_owner"
 LOGIN = "control_plane"
 SUPERUSER = "postgres"
 
-_DURABLE: Mapping[str, str] = {}
 _VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _READY_SECONDS = 60.0
 
@@ -51,25 +49,29 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": "200",
             "timezone": "UTC",
-            **(_DURABLE if durable else _VOLATILE),
+            **({} if durable else _VOLATILE),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        process = Process.start(
-            "postgres",
+        process = Process(
+            "PostgreSQL",
             [binaries / "postgres", "-D", folder, *options],
             log=log,
             environment=clean_environment(),
             folder=Path("/"),
             stop_signal=signal.SIGINT,
             user=user,
-        )
+        ).start()
         server = cls(process, port, password)
         try:
-            process.wait_until(server._accepts, seconds=_READY_SECONDS)
+            server.wait()
         except BaseException:
             process.stop()
             raise
         return server
+
+    def wait(self) -> None:
+        """Return when the server accepts connections. Raises `ProcessFailed`."""
+        self.process.wait_until(self._accepts, seconds=_READY_SECONDS)
 
     def url(self, *, login: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
         """The address of a database for a login, as `postgresql://…`."""

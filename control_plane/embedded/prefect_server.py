@@ -26,15 +26,15 @@ class PrefectServer:
     def start(cls, data: DataFolder) -> "PrefectServer":
         """Start it. `wait()` for it to answer."""
         port = free_port(DEFAULT_PORT)
-        auth_string = f"admin:{data.secret('prefect_password')}"
-        process = Process.start(
-            "prefect server",
+        secret = auth_string(data)
+        process = Process(
+            "Prefect server",
             [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             log=data.log("prefect-server"),
-            environment=server_environment(data.path, auth_string=auth_string),
+            environment=server_environment(data.path, auth_string=secret),
             folder=data.path,
-        )
-        return cls(process, port, auth_string)
+        ).start()
+        return cls(process, port, secret)
 
     def wait(self) -> None:
         """Return when the server answers and takes our password. Raises `ProcessFailed`."""
@@ -55,9 +55,17 @@ class PrefectServer:
         return f"http://127.0.0.1:{self.port}"
 
 
+def auth_string(data: DataFolder) -> str:
+    """What opens the server of a data folder, as `user:password`; its pages ask for it too."""
+    return f"admin:{data.secret('prefect_password')}"
+
+
 def client_environment(data: Path) -> dict[str, str]:
-    """What every Prefect process gets: a home in the data folder, and nobody to report to."""
+    """What every Prefect process gets: a home and a place for passing files in the data folder, nobody to report to."""
+    passing = data / "tmp"
+    passing.mkdir(exist_ok=True)
     return clean_environment(
+        TMPDIR=str(passing),
         PREFECT_HOME=str(data / "prefect"),
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_CLI_COLORS="false",

@@ -8,14 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 
+DEFAULT_API_PORT = 7777
 LAUNCHER = Path(__file__).with_name("launch.py")
 _GRACE_SECONDS = 15.0
 _LAST_LINES = 15
+_NEXT_PORTS = 20
+
+_claims: list[socket.socket] = []
+"""Held until this process ends."""
 
 
 class ProcessFailed(Exception):
@@ -24,38 +30,45 @@ class ProcessFailed(Exception):
 
 @dataclass
 class Process:
-    """One running program. `stop_signal` is what it takes as a request to end."""
+    """One program, run with exactly this environment. `stop_signal` is what it takes as a request to end.
+
+    Start it from the main thread: it dies with the thread that started it.
+    """
 
     name: str
-    popen: "subprocess.Popen[bytes]"
+    command: Sequence[str | Path]
     log: Path
-    stop_signal: signal.Signals
+    environment: Mapping[str, str] = field(repr=False)
+    folder: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: int | None = None
+    popen: "subprocess.Popen[bytes]" = field(init=False, repr=False)
 
-    @classmethod
-    def start(
-        cls,
-        name: str,
-        command: Sequence[str | Path],
-        *,
-        log: Path,
-        environment: Mapping[str, str],
-        folder: Path,
-        stop_signal: signal.Signals = signal.SIGTERM,
-        user: int | None = None,
-    ) -> "Process":
-        """Start a program with exactly this environment. Call it from the main thread: the program dies with it."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            popen = subprocess.Popen(  # noqa: S603 - the stack's own programs
-                [*launch_as(user, death_signal=stop_signal), *map(str, command)],
+    def start(self) -> Self:
+        """Start the program; its output goes to the end of the log."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(  # noqa: S603 - the stack's own programs
+                [*launch_as(self.user, death_signal=self.stop_signal), *map(str, self.command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(environment),
-                cwd=folder,
+                env=dict(self.environment),
+                cwd=self.folder,
                 start_new_session=True,
             )
-        return cls(name, popen, log, stop_signal)
+        return self
+
+    def restart(self) -> None:
+        """Stop the program, if it runs, and start it again as it was."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """End the program and everything it has started, without asking."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
 
     def check(self) -> None:
         """Raise `ProcessFailed` if the program has ended."""
@@ -83,28 +96,58 @@ class Process:
             self.popen.send_signal(self.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(_GRACE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait()
+        self.kill()
 
 
 def launch_as(user: int | None, *, death_signal: signal.Signals) -> list[str]:
     """What to write before a command so that it runs as `user` (None: as we are) and ends when we do."""
-    return [sys.executable, "-I", "-S", str(LAUNCHER), death_signal.name, "-" if user is None else str(user)]
+    as_user = "-" if user is None else str(user)
+    return [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), death_signal.name, as_user]
 
 
-def free_port(*preferred: int) -> int:
-    """The first of the preferred TCP ports on the loopback interface that is free, or any other."""
-    for port in (*preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise ProcessFailed("There is no free TCP port on 127.0.0.1.")
+def free_port(preferred: int = 0) -> int:
+    """The preferred TCP port on the loopback interface if it is free, else one of the next, else any (0: any).
+
+    The port is ours from now on as far as other stacks are concerned, although nobody listens on it yet.
+    """
+    candidates = range(preferred, preferred + _NEXT_PORTS) if preferred else ()
+    for port in candidates:
+        if _claim(port) and is_free(port):
+            return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _claim(port: int) -> bool:
+    """Let no other stack of this machine choose the port while ours is still on its way to listening on it.
+
+    A name in the abstract namespace is no file, and is gone with this process. Elsewhere than on Linux two stacks that
+    start in the same seconds may still choose the same port; the second one then says so and ends.
+    """
+    if sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0agent-control-plane:{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this TCP port of the loopback interface."""
+    with socket.socket() as probe:
+        # As servers do it, so that a port is not taken to be busy because of connections that have just ended.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def answers(url: str, *, headers: Mapping[str, str] | None = None) -> bool:

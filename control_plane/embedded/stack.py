@@ -12,11 +12,19 @@ import migrations
 from control_plane.embedded.data_folder import DataFolder
 from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
 from control_plane.embedded.prefect_server import PrefectServer, client_environment
-from control_plane.embedded.processes import Process, ProcessFailed, answers, clean_environment, free_port
+from control_plane.embedded.processes import (
+    DEFAULT_API_PORT,
+    Process,
+    ProcessFailed,
+    answers,
+    clean_environment,
+    free_port,
+    is_free,
+)
 from control_plane.embedded.programs import program
-from control_plane.embedded.rest import Rest
+from control_plane.rest import Rest
+from control_plane.settings import Settings
 
-DEFAULT_API_PORT = 7777
 _API_READY_SECONDS = 60.0
 _POOL_READY_SECONDS = 30.0
 _PROVIDER_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")
@@ -43,9 +51,8 @@ class Stack:
     api_port: int | None = None
     prefect: Prefect = field(init=False)
     api_url: str = field(init=False)
-    _database_url: str = field(init=False)
+    processes: dict[str, Process] = field(default_factory=dict, init=False)
     _exits: ExitStack = field(default_factory=ExitStack, init=False)
-    _processes: list[Process] = field(default_factory=list, init=False)
 
     def __enter__(self) -> Self:
         try:
@@ -63,21 +70,21 @@ class Stack:
 
     def check(self) -> None:
         """Raise `ProcessFailed` if anything that was started has ended."""
-        for process in self._processes:
+        for process in self.processes.values():
             process.check()
 
     def operator(self) -> Rest:
         """The REST API with the operator's key."""
         return Rest(self.api_url, self.data.secret("operator_key"))
 
-    def start_worker(self, work_pool: str, key: str) -> None:
+    def start_worker(self, work_pool: str, key: str) -> Process:
         """Start a worker for a pool by the very command that people use."""
         prefect = {"PREFECT_API_URL": self.prefect.api_url}
         if self.prefect.auth_string:
             prefect["PREFECT_API_AUTH_STRING"] = self.prefect.auth_string
-        with self._timed(f"prefect worker start --pool {work_pool}"):
-            self._keep(
-                Process.start(
+        with self.timed(f"worker: prefect worker start --pool {work_pool}"):
+            return self._start_process(
+                Process(
                     f"worker {work_pool}",
                     [program("prefect"), "worker", "start", "--pool", work_pool],
                     log=self.data.log(f"worker-{work_pool}"),
@@ -104,14 +111,29 @@ class Stack:
                 raise ProcessFailed(f"The work pool {environment['work_pool']} was not created. {self._api_log()}")
             time.sleep(0.05)
 
+    def wait_for_api(self) -> None:
+        """Return when the API answers and has its database. Raises `ProcessFailed`."""
+        self.processes["API"].wait_until(lambda: answers(f"{self.api_url}/ready"), seconds=_API_READY_SECONDS)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Tell how long the block took, unless it fails."""
+        started = time.monotonic()
+        yield
+        self.tell(what, time.monotonic() - started)
+
     def _start(self) -> None:
-        # Prefect's server is the slowest, so it boots while the database is made ready.
+        # Prefect's server is the slowest, so it boots while everything else is made ready.
+        started = time.monotonic()
         server = self._start_prefect()
-        self._database_url = self._start_database()
+        database_url = self._start_database()
+        with self.timed("API server"):
+            self._start_api(database_url)
+            self.wait_for_api()
         if server is not None:
-            with self._timed("Prefect server"):
-                server.wait()
-        self._start_api()
+            server.wait()
+            self.tell(f"Prefect server on port {server.port}, started alongside", time.monotonic() - started)
+        self.data.keep("api_url", self.api_url)
 
     def _start_prefect(self) -> PrefectServer | None:
         given = os.environ.get("CONTROL_PLANE_PREFECT_API_URL")
@@ -127,10 +149,10 @@ class Stack:
     def _start_database(self) -> str:
         given = os.environ.get("DATABASE_URL")
         if given:
-            with self._timed("migrations"):
+            with self.timed("migrations"):
                 migrations.upgrade(os.environ.get("CONTROL_PLANE_MIGRATION_DATABASE_URL", given))
             return given
-        with self._timed("PostgreSQL"):
+        with self.timed("PostgreSQL"):
             postgres = Postgres.start(
                 self.data.path / "postgres",
                 log=self.data.log("postgres"),
@@ -138,49 +160,57 @@ class Stack:
             )
             self._keep(postgres.process)
         owner, login = self.data.secret("database_owner_password"), self.data.secret("database_login_password")
-        with self._timed("migrations"):
+        with self.timed("migrations"):
             postgres.ensure_database(owner_password=owner, login_password=login)
             migrations.upgrade(postgres.url(login=OWNER, password=owner, database=DATABASE), grant_to=LOGIN)
         return postgres.url(login=LOGIN, password=login, database=DATABASE)
 
-    def _start_api(self) -> None:
-        port = free_port(self.api_port or DEFAULT_API_PORT)
+    def _start_api(self, database_url: str) -> None:
+        port = self._api_port()
         self.api_url = f"http://127.0.0.1:{port}"
         environment = clean_environment(
-            DATABASE_URL=self._database_url,
+            DATABASE_URL=database_url,
             CONTROL_PLANE_SECRET_KEY=self.data.secret("secret_key"),
             CONTROL_PLANE_OPERATOR_KEY=self.data.secret("operator_key"),
             CONTROL_PLANE_PUBLIC_URL=self.api_url,
             CONTROL_PLANE_PREFECT_API_URL=self.prefect.api_url,
             CONTROL_PLANE_PREFECT_UI_URL=self.prefect.ui_url,
-            **{name: os.environ[name] for name in _PROVIDER_KEYS if name in os.environ},
-        ) | {"PREFECT_HOME": str(self.data.path / "prefect")}
+            PREFECT_HOME=str(self.data.path / "prefect"),
+        )
+        # What a person set for the API server holds here too, but for the addresses and secrets of this very stack.
+        passed_on = {*_PROVIDER_KEYS, *(f"CONTROL_PLANE_{name.upper()}" for name in Settings.model_fields)}
+        environment = {name: os.environ[name] for name in passed_on & set(os.environ)} | environment
         if self.prefect.auth_string:
             environment["CONTROL_PLANE_PREFECT_AUTH_STRING"] = self.prefect.auth_string
-        with self._timed(f"API on port {port}"):
-            process = Process.start(
+        self._start_process(
+            Process(
                 "API",
                 [
                     program("uvicorn"),
-                    *["control_plane.app:create_app", "--factory", "--host", "127.0.0.1", "--port"],
+                    *("control_plane.app:create_app", "--factory", "--timeout-graceful-shutdown", "5"),
+                    *("--host", "127.0.0.1", "--port"),
                     str(port),
                 ],
                 log=self.data.log("api"),
                 environment=environment,
                 folder=self.data.path,
             )
-            self._keep(process)
-            process.wait_until(lambda: answers(f"{self.api_url}/ready"), seconds=_API_READY_SECONDS)
+        )
+
+    def _api_port(self) -> int:
+        if self.api_port is None:
+            return free_port(DEFAULT_API_PORT)
+        if not is_free(self.api_port):
+            raise ProcessFailed(f"Port {self.api_port} is taken. Choose another, or none to have a free one chosen.")
+        return self.api_port
+
+    def _start_process(self, process: Process) -> Process:
+        self._keep(process.start())
+        return process
 
     def _keep(self, process: Process) -> None:
-        self._processes.append(process)
+        self.processes[process.name] = process
         self._exits.callback(process.stop)
 
     def _api_log(self) -> str:
         return f"The log of the API is {self.data.log('api')}."
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.tell(what, time.monotonic() - started)

@@ -77,13 +77,15 @@ class Rest:
                 source.response.read()
                 raise_for_problem(source.response)
             for event in source.iter_sse():
+                if not event.data:
+                    continue  # httpx-sse makes an event of a keep-alive comment; the standard says that it is none
                 yield StreamedEvent(int(event.id), event.event, json.loads(event.data))
 
     def _wait_until_back(self) -> None:
         for attempt in Retrying(
             retry=retry_if_exception_type(Unreachable),
             stop=stop_after_delay(120),
-            wait=wait_exponential_jitter(initial=0.1, max=3),
+            wait=wait_exponential_jitter(multiplier=0.1, max=3),
             reraise=True,
         ):
             with attempt:

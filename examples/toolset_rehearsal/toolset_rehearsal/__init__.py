@@ -1,0 +1,1 @@
+"""Toolsets that act on a make-believe platform, to rehearse agents and policies on."""

@@ -1,0 +1,98 @@
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from control_plane.embedded.data_folder import DataFolder
+from tests.journeys.conftest import Terminal, processes_of
+
+pytestmark = pytest.mark.journey
+
+
+def test_the_demo_shows_an_allowed_and_a_denied_call_and_leaves_nothing_running(terminal: Terminal) -> None:
+    running = terminal.demo()
+
+    output, _ = running.communicate(timeout=150)
+
+    assert running.returncode == 0, output
+    assert "worker: prefect worker start --pool env-demo-dev" in output
+    assert re.search(r"policy +allow kubernetes_deploy", output)
+    assert re.search(r"policy +deny kubernetes_delete", output)
+    assert "policy no_destructive_tools v1, rule destroy" in output
+    assert re.search(r"http://127\.0\.0\.1:\d+/runs/flow-run/[0-9a-f-]{36}", output)
+    assert processes_of(terminal.data) == []
+
+
+def test_a_demo_that_fails_says_why_and_leaves_nothing_running(terminal: Terminal) -> None:
+    running = terminal.demo(DATABASE_URL="postgresql://nobody:nothing@127.0.0.1:1/nowhere")
+
+    output, _ = running.communicate(timeout=60)
+
+    assert running.returncode == 1
+    assert "The demo failed. The database refused: connection failed" in output
+    assert processes_of(terminal.data) == []
+
+
+def test_a_process_that_ends_early_is_named_with_its_log(terminal: Terminal) -> None:
+    running = terminal.demo(PREFECT_SERVER_DATABASE_CONNECTION_URL="oracle://nowhere")
+
+    output, _ = running.communicate(timeout=90)
+
+    assert running.returncode == 1
+    assert "The demo failed. Prefect server ended with exit code" in output
+    assert f"Its log is {terminal.data}/logs/prefect-server.log" in output
+    assert processes_of(terminal.data) == []
+
+
+def test_dev_stays_up_keeps_its_data_and_stops_on_interrupt(terminal: Terminal) -> None:
+    first = terminal.control_plane("dev")
+    terminal.until_printed(first, "Ready.")
+    asked = terminal.control_plane("run", "assistant", "What time is it?", "--follow").communicate(timeout=60)[0]
+    second = terminal.control_plane("dev").communicate(timeout=30)[0]
+    first.send_signal(signal.SIGINT)
+    first.wait(timeout=60)
+    after_first = processes_of(terminal.data)
+    again = terminal.control_plane("dev")
+    terminal.until_printed(again, "Ready.")
+    kept = terminal.control_plane("run", "assistant", "What time is it?").communicate(timeout=30)[0]
+    again.terminate()
+    again.wait(timeout=60)
+
+    assert "clock_now completed" in asked
+    assert "completed" in asked.splitlines()[-3]
+    assert f"A stack is running on {terminal.data} already" in second
+    assert first.returncode == again.returncode == 0
+    assert after_first == processes_of(terminal.data) == []
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", kept)
+
+
+def test_when_a_part_dies_dev_says_which_and_stops_the_rest(terminal: Terminal) -> None:
+    running = terminal.control_plane("dev")
+    terminal.until_printed(running, "Ready.")
+    [api] = [
+        pid for pid in processes_of(terminal.data) if b"control_plane.app" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+    os.kill(api, signal.SIGKILL)
+    output, _ = running.communicate(timeout=60)
+
+    assert running.returncode == 1
+    assert f"Error: API ended with exit code -9. Its log is {terminal.data}/logs/api.log" in output
+    assert processes_of(terminal.data) == []
+
+
+def test_a_killed_dev_takes_its_processes_with_it(terminal: Terminal) -> None:
+    running = terminal.control_plane("dev")
+    terminal.until_printed(running, "Ready.")
+    children = processes_of(terminal.data)
+
+    running.kill()
+    running.wait(timeout=10)
+    for pid in children:
+        subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], timeout=60, check=True)
+
+    with DataFolder(terminal.data).locked():
+        assert processes_of(terminal.data) == []

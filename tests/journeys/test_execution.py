@@ -1,0 +1,134 @@
+import json
+import os
+import signal
+from uuid import uuid4
+
+import pytest
+
+from tests.journeys.conftest import Running, flow_process
+
+pytestmark = pytest.mark.journey
+
+SLOW = [{"delay_seconds": 60}, {"say": "too late"}]
+
+
+def test_an_execution_runs_as_a_flow_run_under_policy(running: Running) -> None:
+    steps = [
+        {"tool": "files_write", "arguments": {"path": "a.txt", "content": "kept"}},
+        {"tool": "files_delete", "arguments": {"path": "a.txt"}},
+        {"tool": "files_read", "arguments": {"path": "a.txt"}},
+        {"say": "That was all."},
+    ]
+
+    ended, events = running.finished(running.start(running.agent("governed"), json.dumps(steps)))
+
+    told = [
+        (event.type, event.data.get("data", event.data).get("tool_name"))
+        for event in events
+        if event.type in {"decision", "tool_started", "tool_completed"}
+    ]
+    outputs = {
+        event.data["data"]["tool_name"]: event.data["data"]["tool_output"]
+        for event in events
+        if event.type == "tool_completed"
+    }
+    assert ended["status"] == "completed"
+    assert ended["response"] == "That was all."
+    assert told == [
+        ("decision", "files_write"),
+        ("tool_started", "files_write"),
+        ("tool_completed", "files_write"),
+        ("decision", "files_delete"),
+        ("tool_completed", "files_delete"),
+        ("decision", "files_read"),
+        ("tool_started", "files_read"),
+        ("tool_completed", "files_read"),
+    ]
+    assert "policy no_destructive_tools v1, rule destroy" in outputs["files_delete"]["error"]
+    assert outputs["files_read"] == {"result": "kept"}
+    assert [event.data["status"] for event in events if event.type == "status"] == [
+        "pending",
+        "scheduled",
+        "running",
+        "completed",
+    ]
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+
+
+def test_prefect_learns_the_execution_id_and_the_outcome_and_nothing_else(running: Running) -> None:
+    canary = f"canary{uuid4().hex}"
+    steps = [
+        {"tool": "files_write", "arguments": {"path": f"{canary}.txt", "content": canary}},
+        {"tool": "files_read", "arguments": {"path": f"{canary}.txt"}},
+        {"tool": "files_read", "arguments": {"path": f"missing-{canary}"}},
+        {"say": canary},
+    ]
+
+    ended, events = running.finished(running.start(running.agent("discreet"), json.dumps(steps), secret=canary))
+
+    flow_run = running.ended_flow_run(ended)
+    database = running.stack.data.path / "prefect"
+    kept = b"".join(file.read_bytes() for file in database.glob("prefect.db*"))
+    logs = "".join(log.read_text(errors="replace") for log in (running.stack.data.path / "logs").iterdir())
+    assert canary in json.dumps([event.data for event in events])
+    assert flow_run["parameters"] == {"execution_id": ended["id"]}
+    assert flow_run["state"]["type"] == "COMPLETED"
+    assert f"execution:{ended['id']}" in flow_run["tags"]
+    assert "organization:demo" in flow_run["tags"]
+    assert ended["id"].encode() in kept
+    assert canary.encode() not in kept
+    assert canary not in logs
+    assert running.tenant.worker_key.encode() not in kept
+    assert running.tenant.worker_key not in logs
+
+
+def test_a_policy_that_never_ends_denies_and_harms_nobody(running: Running) -> None:
+    module = """package endless
+
+deny contains "never said" if {
+	input.tool.name == "files_write"
+	count([x | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); x := a * b]) == 0
+}
+"""
+    name = f"endless_{uuid4().hex[:8]}"
+    running.rest.post("/policies", {"name": name, "module": module})
+    agent = running.agent(f"patient {name}", policies=[name])
+    steps = [
+        {"tool": "files_write", "arguments": {"path": "a.txt", "content": "x"}},
+        {"tool": "clock_now", "arguments": {}},
+        {"say": "Still here."},
+    ]
+
+    ended, events = running.finished(running.start(agent, json.dumps(steps)))
+
+    decisions = [event.data["data"] for event in events if event.type == "decision"]
+    assert [decision["outcome"] for decision in decisions] == ["deny", "allow"]
+    assert "took longer than 500 ms" in decisions[0]["reasons"][0]["reason"]
+    assert ended["response"] == "Still here."
+
+
+def test_cancelling_stops_a_running_execution(running: Running) -> None:
+    execution = running.start(running.agent("slow"), json.dumps(SLOW))
+    stream = running.rest.follow(execution["id"])
+    statuses = (event.data["status"] for event in stream if event.type == "status")
+    while next(statuses) != "running":
+        continue
+
+    running.rest.delete(f"/executions/{execution['id']}")
+
+    assert next(statuses) == "cancelled"
+    assert running.rest.get(f"/executions/{execution['id']}")["status"] == "cancelled"
+
+
+def test_a_process_killed_in_mid_execution_is_noticed_and_the_execution_says_so(running: Running) -> None:
+    execution = running.start(running.agent("orphaned"), json.dumps(SLOW))
+    stream = running.rest.follow(execution["id"])
+    while next(stream).data.get("status") != "running":
+        continue
+
+    os.kill(flow_process(running, execution), signal.SIGKILL)
+    done = list(stream)[-1]
+
+    assert done.type == "done"
+    assert done.data["status"] == "failed"
+    assert running.rest.get(f"/executions/{execution['id']}")["error_code"] == "worker_lost"
