@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from control_plane import __version__, api, problems
 from control_plane import settings as configuration
@@ -39,6 +40,8 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     app.state.settings = settings
     app.state.orchestrator = orchestrator or _orchestrator(settings)
     problems.install(app)
+    for trouble in (OperationalError, InterfaceError, PoolExhausted):
+        app.add_exception_handler(trouble, _render_database_trouble)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(RequestId)
     app.include_router(api.router)
@@ -80,6 +83,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.push_async_callback(state.dispatcher.stop)
         warm_up()
         yield
+
+
+async def _render_database_trouble(request: Request, error: Exception) -> JSONResponse:
+    logger.warning("request %s failed for want of the database", request.scope.get("request_id"), exc_info=error)
+    trouble = problems.Unavailable(
+        "The database doesn't answer at the moment. Send the request again.", headers={"Retry-After": "1"}
+    )
+    return problems.render_problem(request, trouble)
 
 
 async def _health() -> dict[str, str]:

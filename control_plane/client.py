@@ -15,11 +15,12 @@ from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from control_plane import __version__
 from control_plane.wire.executions import Claim, ClaimRequest, EventReceipt, EventReport, Finish, LeaseRenewal
+from control_plane.wire.mending import mended
 from control_plane.wire.plan import Plan
 
 API_PREFIX = "/api/v1"
@@ -61,7 +62,7 @@ def raise_for_problem(response: httpx.Response) -> None:
         return
     problem = _problem(response)
     where = f"{response.request.method} {response.request.url.path}"
-    detail = problem.get("detail") or problem.get("title") or f"{where} answered {response.status_code}"
+    detail = str(problem.get("detail") or problem.get("title") or f"{where} answered {response.status_code}")
     for error in problem.get("errors") or []:
         detail += f"\n  {error.get('location', '')}: {error.get('message', '')}"
     if response.status_code in {429, 502, 503, 504}:
@@ -75,9 +76,13 @@ def raise_for_problem(response: httpx.Response) -> None:
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:
-    if "json" not in response.headers.get("content-type", ""):
+    """The problem in an answer; nothing if a proxy or something else than a control plane wrote it."""
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
-    body = response.json()
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
     return body if isinstance(body, dict) else {}
 
 
@@ -131,12 +136,12 @@ class WorkerClient:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unreachable),
             stop=stop_after_delay(self._patience),
-            wait=wait_exponential_jitter(initial=0.1, max=5.0),
+            wait=wait_random_exponential(multiplier=0.1, max=5.0),
             reraise=True,
         ):
             with attempt:
                 try:
-                    response = await self._http.request(method, path, json=body)
+                    response = await self._http.request(method, path, json=mended(body))
                 except httpx.TransportError as error:
                     raise Unreachable(
                         f"The control plane at {self._http.base_url.host} doesn't answer ({type(error).__name__})."

@@ -1,5 +1,6 @@
 """What all REST bodies have in common."""
 
+import math
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -24,6 +25,8 @@ Text = Annotated[str, AfterValidator(_storable)]
 def _storable_json(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         _storable(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain numbers that JSON doesn't have")
     elif isinstance(value, list):
         for item in value:
             _storable_json(item)
@@ -37,7 +40,14 @@ def _storable_json(value: JsonValue) -> JsonValue:
 Json = Annotated[JsonValue, AfterValidator(_storable_json)]
 """A JSON value that PostgreSQL can store."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_storable)]
+
+def _trimmed(value: str) -> str:
+    if value != value.strip():
+        raise ValueError("must not begin or end with white space")
+    return value
+
+
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_trimmed)]
 """A name for people."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]

@@ -5,6 +5,7 @@ names its organization for the row policies. Both hold for that transaction only
 over, and a transaction without an organization sees no rows.
 """
 
+import select as polling
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,11 +13,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, event, func, select
+from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, Text, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
 
 APPLICATION_ROLE = "control_plane_app"
 SYSTEM_ROLE = "control_plane_system"
@@ -40,7 +44,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[str]: JSONB}  # noqa: RUF012 - SQLAlchemy reads it as a class variable
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class variable
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+    }
 
 
 class Identified:
@@ -80,7 +89,26 @@ def _enter_tenant(session: TenantSession, _transaction: SessionTransaction, conn
             await raw.execute(_ENTER, [str(organization_id) if organization_id else ""])
 
     adapted: Any = connection.connection.dbapi_connection
-    adapted.run_async(enter)
+    try:
+        adapted.run_async(enter)
+    except psycopg.Error as error:
+        # We went round SQLAlchemy, which would have raised this.
+        raise OperationalError(_ENTER, None, error) from error
+
+
+def _refuse_dead_connection(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Replace the pool's connections when the server has closed them, before a request stumbles over one.
+
+    An idle connection has nothing to read unless the server said goodbye. Asking the kernel takes microseconds; a ping
+    of the server would take a round trip.
+    """
+    driver: Any = record.driver_connection
+    if driver.closed:
+        raise InvalidatePoolError
+    watched = polling.poll()
+    watched.register(driver.fileno(), polling.POLLIN)
+    if watched.poll(0):
+        raise InvalidatePoolError
 
 
 class Database:
@@ -90,6 +118,7 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_dead_connection)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
 
     @asynccontextmanager

@@ -46,7 +46,7 @@ class BodyLimit:
             return
         problem = BodyTooLarge(f"The body is larger than {self.limit} bytes, the most this server accepts.")
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self.limit:
+        if declared.isdecimal() and int(declared) > self.limit:
             await send_problem(send, scope=scope, problem=problem)
             return
         received = 0

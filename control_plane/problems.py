@@ -5,6 +5,8 @@ A subclass names one kind of problem; its docstring is the problem's page. `deta
 
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import UUID
@@ -154,22 +156,36 @@ def render(
 
 def install(app: FastAPI) -> None:
     """Render every error of `app` as a problem: ours, validation, unknown routes, wrong methods, and bugs."""
+    app.openapi = partial(_described, app, app.openapi)  # type: ignore[method-assign] # how FastAPI documents it
     app.add_exception_handler(Problem, _render_problem)
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
     app.add_exception_handler(Exception, _render_bug)
 
 
+def _described(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = ProblemRead.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = generate()["components"]["schemas"]
+        schemas |= schema.pop("$defs") | {ProblemRead.__name__: schema}
+    return generate()
+
+
 async def _render_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)  # noqa: S101 - Starlette's handler type is wider than what it is registered for
+    return render_problem(request, error)
+
+
+def render_problem(request: Request, problem: Problem) -> JSONResponse:
+    """A problem as an HTTP response."""
     return render(
         request,
-        status=error.status,
-        code=error.code,
-        title=error.title,
-        detail=error.detail,
-        errors=getattr(error, "errors", None),
-        headers=error.headers,
+        status=problem.status,
+        code=problem.code,
+        title=problem.title,
+        detail=problem.detail,
+        errors=getattr(problem, "errors", None),
+        headers=problem.headers,
     )
 
 
@@ -219,6 +235,8 @@ async def _render_bug(request: Request, error: Exception) -> JSONResponse:
         code="internal_error",
         title="Internal error",
         detail="This is a fault of the server. Its log holds the reason under the request id.",
+        # Starlette answers this one outside of all middleware, so the header isn't added there.
+        headers={"X-Request-Id": str(request.scope.get("request_id"))},
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import cache
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr
+from pydantic import AliasChoices, AliasGenerator, Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,7 +11,12 @@ class Settings(BaseSettings):
     """Everything the API server can be told. Secrets have no default."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CONTROL_PLANE_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+        # Aliases rather than a prefix: an error then names the variable that people set.
+        alias_generator=AliasGenerator(validation_alias=lambda name: f"CONTROL_PLANE_{name.upper()}"),
+        populate_by_name=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # a secret that is too short is still a secret
     )
 
     database_url: SecretStr = Field(validation_alias=AliasChoices("CONTROL_PLANE_DATABASE_URL", "DATABASE_URL"))
@@ -46,19 +51,19 @@ class Settings(BaseSettings):
     prefect_ui_url: HttpUrl | None = None
     """Where people open the Prefect UI. Default: `prefect_api_url` without `/api`."""
 
-    lease: timedelta = timedelta(seconds=30)
+    lease: timedelta = Field(default=timedelta(seconds=20), ge=timedelta(seconds=1))
     """How long a worker may be silent before its execution counts as abandoned."""
 
-    reconcile_every: timedelta = timedelta(seconds=5)
+    reconcile_every: timedelta = Field(default=timedelta(seconds=5), ge=timedelta(milliseconds=50))
     """How often executions that could not be dispatched, or whose worker is gone, are looked at again."""
 
-    execution_token_lifetime: timedelta = timedelta(hours=24)
+    execution_token_lifetime: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
     """Upper bound of one claim; the token dies earlier when the execution ends."""
 
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     """Larger request bodies are refused with 413."""
 
-    stream_keepalive: timedelta = timedelta(seconds=15)
+    stream_keepalive: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(milliseconds=50))
     """How often an idle event stream sends a comment so that proxies keep it open."""
 
 

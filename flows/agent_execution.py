@@ -14,7 +14,6 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from control_plane.client import API_PREFIX, ControlPlaneError, Refused, Unreachable, WorkerClient
@@ -38,7 +37,7 @@ async def execute_agent(execution_id: str) -> State[None]:
     Prefect learns the outcome only: prompts, arguments, results and secrets go to the control plane and nowhere else.
     """
     url, worker_key = _take_credentials()
-    request = ClaimRequest(worker=socket.gethostname(), flow_run_id=_flow_run_id())
+    request = ClaimRequest(worker=socket.gethostname())
     async with WorkerClient(url, worker_key) as worker:
         try:
             claim = await worker.claim(UUID(execution_id), request)
@@ -58,11 +57,6 @@ def _take_credentials() -> tuple[str, str]:
         raise RuntimeError(
             f"{missing.args[0]} is not set. Start the worker with CONTROL_PLANE_URL and CONTROL_PLANE_API_KEY."
         ) from None
-
-
-def _flow_run_id() -> UUID | None:
-    identity = flow_run.id
-    return UUID(str(identity)) if identity else None
 
 
 class _Work:

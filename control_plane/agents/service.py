@@ -54,7 +54,7 @@ async def create(session: AsyncSession, organization_id: UUID, body: AgentCreate
         description=body.description,
         instructions=body.instructions,
         agent_type=body.agent_type,
-        llm_config=body.llm_config.model_dump(exclude_none=True),
+        llm_config=body.llm_config.model_dump(exclude_unset=True),
         toolsets=body.toolsets,
         policies=body.policies,
     )

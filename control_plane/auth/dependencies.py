@@ -30,6 +30,17 @@ async def authenticated(
     return principal
 
 
+def _still_valid(
+    request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Callable[[], Coroutine[Any, Any, bool]]:
+    authenticator: Authenticator = request.app.state.authenticator
+
+    async def still_valid() -> bool:
+        return presented is not None and await authenticator.recognise(presented.credentials) is not None
+
+    return still_valid
+
+
 def requires(permission: Permission) -> Callable[..., Coroutine[Any, Any, Principal]]:
     """A dependency that yields the principal if it has `permission` and raises `Forbidden` if not."""
 
@@ -105,6 +116,9 @@ def _hasher(request: Request) -> Hasher:
 
 Db = Annotated[AsyncSession, Depends(tenant_session, scope="function")]
 OrganizationDb = Annotated[AsyncSession, Depends(named_organization_session, scope="function")]
+StillValid = Annotated[Callable[[], Coroutine[Any, Any, bool]], Depends(_still_valid)]
+"""Asks again whether the request's credential counts, for answers that take long."""
+
 Hashing = Annotated[Hasher, Depends(_hasher)]
 
 MayCreateOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_CREATE))]

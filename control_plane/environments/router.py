@@ -11,6 +11,7 @@ from control_plane.auth.dependencies import (
     MayReadEnvironments,
     MayWriteEnvironments,
 )
+from control_plane.contract import Text
 from control_plane.db import after_commit
 from control_plane.environments import service as environments
 from control_plane.environments.models import Environment
@@ -36,7 +37,7 @@ async def create_environment(
 
 @router.get("")
 async def list_environments(
-    _: MayReadEnvironments, session: Db, page: Paged, slug: str | None = None, project_id: UUID | None = None
+    _: MayReadEnvironments, session: Db, page: Paged, slug: Text | None = None, project_id: UUID | None = None
 ) -> list[EnvironmentRead]:
     """Environments, newest first."""
     return [_read(found) for found in await environments.listed(session, page, slug=slug, project_id=project_id)]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 from sse_starlette import ServerSentEvent
@@ -19,14 +19,28 @@ _LOOK_AGAIN_AFTER = 5.0
 
 
 async def follow(
-    database: Database, notifications: Notifications, *, organization_id: UUID, execution_id: UUID, after: int
+    database: Database,
+    notifications: Notifications,
+    *,
+    organization_id: UUID,
+    execution_id: UUID,
+    after: int,
+    allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Every event numbered above `after`, in order, each once, until the one that ends the execution."""
+    """Every event numbered above `after`, in order, each once, until the one that ends the execution.
+
+    It also ends when `allowed` says no: a stream may outlive the credential that opened it.
+    """
     with notifications.subscribe(execution_id) as wake:
         while True:
             wake.clear()
+            if not await allowed():
+                return
             async with database.tenant(organization_id) as session:
                 batch = await events.read(session, execution_id, after=after, limit=_BATCH)
+                over = not batch and await events.told_in_full(session, execution_id)
+            if over:
+                return
             for event in batch:
                 after = event.number
                 yield ServerSentEvent(

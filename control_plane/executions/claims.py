@@ -1,16 +1,15 @@
 """The worker's side of an execution: claim, plan, report, renew, finish. Whoever lost the lease is refused."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.credentials import Credential, Hasher, issue
 from control_plane.auth.principals import ExecutionPrincipal, Kind, WorkerPrincipal
 from control_plane.db import now
-from control_plane.events.service import NewEvent, mended
+from control_plane.events.service import NewEvent
 from control_plane.executions import service as executions
 from control_plane.executions.models import Execution
 from control_plane.executions.service import ExecutionEnded
@@ -26,13 +25,11 @@ from control_plane.wire.executions import (
     Finish,
     LeaseRenewal,
 )
+from control_plane.wire.mending import mended
 from control_plane.wire.plan import Plan
 
 RENEWALS_A_LEASE = 6
 """How many times a lease is renewed in its length: five may get lost, and a cancellation is noticed that soon."""
-
-_GRACE_AFTER_END = timedelta(minutes=1)
-"""How long a token outlives its execution, so that a worker whose `finish` was answered into the void may repeat it."""
 
 _OURS = frozenset({EventType.STATUS, EventType.DONE})
 """Events that the server alone writes, because they say what it decided."""
@@ -65,7 +62,11 @@ async def claim(
     hasher: Hasher,
     settings: Settings,
 ) -> Claim:
-    """Give one process the right to carry out an execution of the worker's environment, and a token for it alone."""
+    """Give one process the right to carry out an execution of the worker's environment, and a token for it alone.
+
+    The flow run that the worker names is not noted: we cancel the noted one with our own credential, so a worker could
+    name a run of somebody else. The dispatcher notes the run that it started.
+    """
     execution = await executions.get(session, execution_id, lock=True)
     if execution.environment_id != worker.environment_id:
         raise NotFound.of("execution", execution_id)
@@ -77,8 +78,7 @@ async def claim(
         execution.fence += 1
         execution.reported_sequence = 0
         execution.claim_id = request.claim_id
-        execution.claimed_by = request.worker
-        execution.flow_run_id = execution.flow_run_id or request.flow_run_id
+        execution.claimed_by = mended(request.worker)
         execution.started_at = moment
         await executions.move(session, execution, Status.RUNNING)
     elif status is not Status.RUNNING or execution.claim_id != request.claim_id:
@@ -156,11 +156,6 @@ async def finish(session: AsyncSession, holder: ExecutionPrincipal, body: Finish
         error=mended(body.error),
         code=mended(body.code),
         usage=body.usage,
-    )
-    await session.execute(
-        update(Credential)
-        .where(Credential.execution_id == execution.id)
-        .values(expires_at=func.clock_timestamp() + _GRACE_AFTER_END)
     )
     await session.flush()
 

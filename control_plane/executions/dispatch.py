@@ -27,6 +27,7 @@ CONCURRENCY = 8
 """Dispatches under way at once in one process; Prefect's server answers about that many in parallel."""
 
 _BATCH = 200
+_FIRST_WAIT = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(minutes=1)
 _CHECK_SCHEDULED_EVERY = timedelta(seconds=30)
 
@@ -43,6 +44,7 @@ class Dispatcher:
         self._every = every
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
+        self._timers: dict[UUID, asyncio.TimerHandle] = {}
         self._reconciler: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -56,6 +58,8 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for timer in self._timers.values():
+            timer.cancel()
 
     def reconcile_soon(self) -> None:
         """Look at everything that is due, now rather than at the next interval."""
@@ -63,6 +67,8 @@ class Dispatcher:
 
     def attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
         """Attend to one execution now, unless that is under way."""
+        if timer := self._timers.pop(execution_id, None):
+            timer.cancel()
         if execution_id in self._under_way:
             return
         task = asyncio.create_task(self._attend_in_turn(organization_id, execution_id))
@@ -79,6 +85,13 @@ class Dispatcher:
                 # One broken execution must not stop the others; it stays due, and the log says why.
                 logger.exception("execution %s could not be attended to", execution_id)
                 await self._postpone(organization_id, execution_id, reason="internal error, see the server's log")
+
+    async def _postpone(self, organization_id: UUID, execution_id: UUID, *, reason: str) -> None:
+        try:
+            await self._note_failure(organization_id, execution_id, reason=reason)
+        except Exception:
+            # The database is away too. The execution is still due there and comes up again.
+            logger.exception("execution %s could not even be postponed", execution_id)
 
     async def _reconcile_forever(self) -> None:
         while True:
@@ -111,9 +124,9 @@ class Dispatcher:
                 await self._check_scheduled(execution)
             case Status.RUNNING:
                 await self._check_lease(execution)
-            case Status.CANCELLED | Status.FAILED | Status.COMPLETED:
+            case Status.CANCELLED | Status.FAILED:
                 await self._clean_up(execution)
-            case Status.WAITING_FOR_APPROVAL | Status.WAITING_FOR_INPUT | Status.PAUSED:
+            case Status.COMPLETED | Status.WAITING_FOR_APPROVAL | Status.WAITING_FOR_INPUT | Status.PAUSED:
                 await self._settle(execution)
 
     async def _dispatch(self, execution: Execution) -> None:
@@ -127,10 +140,11 @@ class Dispatcher:
             current = await executions.get(session, execution.id, lock=True)
             current.flow_run_id = run_id
             current.dispatch_error = None
+            current.dispatch_attempts = 0
             if current.status == Status.PENDING:
                 current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
                 await executions.move(session, current, Status.SCHEDULED)
-            elif Status(current.status).terminal:
+            elif current.status in {Status.CANCELLED, Status.FAILED}:
                 # It was cancelled while we dispatched it.
                 current.attend_at = func.clock_timestamp()
 
@@ -193,11 +207,15 @@ class Dispatcher:
             if current.status == execution.status:
                 current.attend_at = None
 
-    async def _postpone(self, organization_id: UUID, execution_id: UUID, *, reason: str) -> None:
+    async def _note_failure(self, organization_id: UUID, execution_id: UUID, *, reason: str) -> None:
         async with self._database.tenant(organization_id) as session:
             current = await executions.get(session, execution_id, lock=True)
-            wait = min(self._every * 2**current.dispatch_attempts, _LONGEST_WAIT)
+            wait = min(_FIRST_WAIT * 2**current.dispatch_attempts, _LONGEST_WAIT)
             current.dispatch_attempts = min(current.dispatch_attempts + 1, 10)
             current.dispatch_error = reason
             current.attend_at = func.clock_timestamp() + wait
-        logger.warning("execution %s is postponed for %.0f s: %s", execution_id, wait.total_seconds(), reason)
+        # Here sooner than at the next look at everything, which finds it too if this process is gone by then.
+        self._timers[execution_id] = asyncio.get_running_loop().call_later(
+            wait.total_seconds(), self.attend_soon, organization_id, execution_id
+        )
+        logger.warning("execution %s is postponed for %.1f s: %s", execution_id, wait.total_seconds(), reason)

@@ -7,7 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
-from control_plane.auth.dependencies import Db, MayCancelExecutions, MayReadExecutions, MayStartExecutions
+from control_plane.auth.dependencies import (
+    Db,
+    MayCancelExecutions,
+    MayReadExecutions,
+    MayStartExecutions,
+    StillValid,
+)
 from control_plane.db import after_commit
 from control_plane.events import service as events
 from control_plane.events.schemas import EventRead
@@ -97,6 +103,7 @@ async def stream_events(
     principal: MayReadExecutions,
     request: Request,
     session: Db,
+    still_valid: StillValid,
     last_event_id: Annotated[int, Header(ge=0, le=2_000_000_000)] = 0,
 ) -> EventSourceResponse:
     """The events of an execution as they happen (server-sent events). `Last-Event-ID` resumes without a gap."""
@@ -109,8 +116,9 @@ async def stream_events(
             organization_id=principal.tenant,
             execution_id=execution_id,
             after=last_event_id,
+            allowed=still_valid,
         ),
-        ping=int(state.settings.stream_keepalive.total_seconds()),
+        ping=state.settings.stream_keepalive.total_seconds(),
         sep="\n",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.agents import service as agents
 from control_plane.agents.service import CurrentAgent
+from control_plane.auth.credentials import Credential
 from control_plane.auth.principals import Principal
 from control_plane.environments import service as environments
 from control_plane.environments.models import Environment
@@ -28,6 +29,9 @@ from control_plane.wire.plan import AgentPlan, ExecutionInput, ModelPlan, Named,
 
 DISPATCH_GRACE = timedelta(seconds=5)
 """A new execution is dispatched at once; the reconciler looks at it only if that has not happened after this time."""
+
+_GRACE_AFTER_END = timedelta(minutes=1)
+"""How long a token outlives its execution, so that a worker whose `finish` was answered into the void may repeat it."""
 
 
 class ExecutionEnded(Conflict):
@@ -54,7 +58,7 @@ async def start(session: AsyncSession, principal: Principal, body: ExecutionCrea
         agent_version=current.version.version,
         workflow_type=body.workflow_type,
         status=Status.PENDING,
-        input=body.input.model_dump(mode="json"),
+        input=body.input.model_dump(mode="json", exclude_unset=True),
         plan=plan.model_dump(mode="json"),
         requested_by=principal.label,
         attend_at=func.now() + DISPATCH_GRACE,
@@ -182,6 +186,11 @@ async def end(
     execution.attend_at = func.clock_timestamp() if needs_last_look else None
     summary = {"status": status, "response": response, "usage": execution.usage, "error": error}
     await record(session, execution, status_event(status), NewEvent(EventType.DONE, summary))
+    await session.execute(
+        update(Credential)
+        .where(Credential.execution_id == execution.id)
+        .values(expires_at=func.least(Credential.expires_at, func.clock_timestamp() + _GRACE_AFTER_END))
+    )
 
 
 async def record(session: AsyncSession, execution: Execution, *new: NewEvent) -> None:

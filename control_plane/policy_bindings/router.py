@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from control_plane.auth.dependencies import Db, MayReadPolicies, MayWritePolicies
+from control_plane.contract import Text
 from control_plane.pagination import Paged
 from control_plane.policy_bindings import service as policies
 from control_plane.policy_bindings.schemas import PolicyCreate, PolicyRead
@@ -35,7 +36,7 @@ async def create_policy(
 
 
 @router.get("")
-async def list_policies(_: MayReadPolicies, session: Db, page: Paged, name: str | None = None) -> list[PolicyRead]:
+async def list_policies(_: MayReadPolicies, session: Db, page: Paged, name: Text | None = None) -> list[PolicyRead]:
     """The organization's own policies, newest first."""
     return [_read(found) for found in await policies.listed(session, page, name=name)]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from control_plane.auth.dependencies import Db, MayReadProjects, MayWriteProjects
+from control_plane.contract import Text
 from control_plane.pagination import Paged
 from control_plane.problems import AlreadyExists, NotFound, problems
 from control_plane.projects import service as projects
@@ -24,7 +25,7 @@ async def create_project(
 
 
 @router.get("")
-async def list_projects(_: MayReadProjects, session: Db, page: Paged, slug: str | None = None) -> list[ProjectRead]:
+async def list_projects(_: MayReadProjects, session: Db, page: Paged, slug: Text | None = None) -> list[ProjectRead]:
     """Projects, newest first."""
     return [ProjectRead.of(found) for found in await projects.listed(session, page, slug=slug)]
 

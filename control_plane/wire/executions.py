@@ -1,6 +1,5 @@
 """Messages about one execution: claiming it, keeping its lease, reporting its events, finishing it."""
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -35,7 +34,7 @@ class FinalStatus(StrEnum):
 
 
 class ClaimRequest(WireModel):
-    """Who claims. `flow_run_id` is Prefect's id of the run that will do the work.
+    """Who claims.
 
     `claim_id` belongs to one process: repeating a request whose answer was lost is harmless, while a second process
     can't take an execution that the first one holds.
@@ -43,7 +42,6 @@ class ClaimRequest(WireModel):
 
     claim_id: UUID = Field(default_factory=uuid4)
     worker: str = Field(max_length=200)
-    flow_run_id: UUID | None = None
 
 
 class Claim(WireModel):
@@ -73,7 +71,7 @@ class ReportedEvent(WireModel):
     sequence: int = Field(ge=1)
     type: EventType
     data: dict[str, JsonValue]
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class EventReport(WireModel):

@@ -1,0 +1,87 @@
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.tenants import Tenant, client, created
+
+pytestmark = pytest.mark.integration
+
+
+async def test_the_operator_creates_an_organization(operator: httpx.AsyncClient) -> None:
+    response = await operator.post("/organizations", json={"name": "Acme", "slug": "acme"})
+
+    assert response.status_code == 201
+    assert response.json().items() >= {"name": "Acme", "slug": "acme"}.items()
+    assert response.headers["Location"] == f"/api/v1/organizations/{response.json()['id']}"
+
+
+async def test_nobody_else_creates_an_organization(acme: Tenant) -> None:
+    response = await acme.client.post("/organizations", json={"name": "Mine", "slug": "mine"})
+
+    assert response.status_code == 403
+
+
+async def test_a_slug_is_given_once(operator: httpx.AsyncClient, acme: Tenant) -> None:
+    response = await operator.post("/organizations", json={"name": "Acme again", "slug": "acme"})
+
+    assert response.status_code == 409
+    assert "acme" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("slug", ["", "a", "A1", "with-hyphen", "1st", "a" * 31, "ä1", "a\n", "../etc"])
+async def test_a_slug_that_could_be_misread_in_the_name_of_a_work_pool_is_refused(
+    operator: httpx.AsyncClient, slug: str
+) -> None:
+    response = await operator.post("/organizations", json={"name": "Acme", "slug": slug})
+
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize("name", ["", " ", " Acme", "Acme\n", "a" * 201])
+async def test_a_name_that_would_not_come_back_equal_is_refused(operator: httpx.AsyncClient, name: str) -> None:
+    response = await operator.post("/organizations", json={"name": name, "slug": "acme"})
+
+    assert response.status_code == 422
+
+
+async def test_people_see_their_own_organization(acme: Tenant, globex: Tenant) -> None:
+    response = await acme.client.get("/organizations")
+
+    assert response.json() == [acme.organization]
+
+
+async def test_the_operator_sees_all_organizations_newest_first(
+    operator: httpx.AsyncClient, acme: Tenant, globex: Tenant
+) -> None:
+    response = await operator.get("/organizations")
+
+    assert response.json() == [globex.organization, acme.organization]
+
+
+async def test_a_new_api_key_opens_its_organization_and_is_shown_once(acme: Tenant, api_url: str) -> None:
+    path = f"/organizations/{acme.organization['id']}/api-keys"
+
+    issued = await created(acme.client, path, {"name": "ci"})
+
+    async with client(api_url, issued["key"]) as holder:
+        seen = await holder.get("/organizations")
+    assert seen.json() == [acme.organization]
+    assert issued["key"].endswith(issued["hint"])
+    assert issued["expires_at"] is None
+
+
+async def test_a_key_for_an_organization_that_does_not_exist_is_refused(operator: httpx.AsyncClient) -> None:
+    response = await operator.post(f"/organizations/{uuid4()}/api-keys", json={"name": "ci"})
+
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"name": "x", "expires_at": "2030-01-01T00:00:00"}, {"name": "x", "expires_at": "soon"}]
+)
+async def test_a_key_that_is_not_well_described_is_refused(acme: Tenant, body: dict[str, Any]) -> None:
+    response = await acme.client.post(f"/organizations/{acme.organization['id']}/api-keys", json=body)
+
+    assert response.status_code == 422

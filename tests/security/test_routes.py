@@ -1,0 +1,77 @@
+"""Every route names its permission."""
+
+from typing import Any
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from control_plane.app import create_app
+from control_plane.auth.permissions import EXECUTION, MEMBER, OPERATOR, WORKER, Permission
+from control_plane.settings import Settings
+from tests.orchestrator import FakeOrchestrator
+
+pytestmark = pytest.mark.unit
+
+PUBLIC = {"/openapi.json", "/api/docs", "/docs/oauth2-redirect", "/api/redoc", "/health", "/ready"}
+"""What anybody may ask. Whoever adds a route here has thought about it."""
+
+
+def permissions_of(dependant: Dependant) -> set[Permission]:
+    own: set[Any] = {getattr(dependant.call, "permission", None)} - {None}
+    return own.union(*(permissions_of(below) for below in dependant.dependencies))
+
+
+def named_permissions() -> dict[str, set[Permission]]:
+    """Each route, as `GET /path`, with the permissions it names."""
+    settings = Settings.model_validate({"database_url": "postgresql://nobody@localhost/x", "secret_key": "x" * 32})
+    app = create_app(settings, orchestrator=FakeOrchestrator())
+    return {
+        f"{method} {route.path}": permissions_of(getattr(route, "dependant", None) or Dependant())
+        for route in iter_route_contexts(app.routes)
+        for method in sorted(route.methods or {"ANY"})
+    }
+
+
+def test_every_route_that_is_not_public_names_exactly_one_permission() -> None:
+    counted = {route: len(named) for route, named in named_permissions().items() if route.split()[1] not in PUBLIC}
+
+    assert len(counted) > 20
+    assert counted == dict.fromkeys(counted, 1)
+
+
+def test_no_route_that_is_public_needs_a_permission() -> None:
+    public = {route: named for route, named in named_permissions().items() if route.split()[1] in PUBLIC}
+
+    assert {route.split()[1] for route in public} == PUBLIC
+    assert set(map(frozenset, public.values())) == {frozenset()}
+
+
+def test_every_permission_is_asked_for_by_a_route() -> None:
+    assert set().union(*named_permissions().values()) == set(Permission)
+
+
+def test_reading_and_writing_routes_ask_for_permissions_of_that_kind() -> None:
+    reading = {named for route, found in named_permissions().items() for named in found if route.startswith("GET")}
+
+    assert {named for named in reading if named.endswith((":write", ":create", ":start", ":cancel"))} == set()
+
+
+def test_the_operator_may_not_read_or_write_what_belongs_to_tenants() -> None:
+    assert {
+        Permission.ORGANIZATIONS_CREATE,
+        Permission.ORGANIZATIONS_READ,
+        Permission.API_KEYS_CREATE,
+    } == OPERATOR
+
+
+def test_a_worker_key_may_claim_and_nothing_else() -> None:
+    assert {Permission.EXECUTIONS_CLAIM} == WORKER
+
+
+def test_an_execution_token_may_report_and_call_models_and_nothing_else() -> None:
+    assert {Permission.EXECUTION_REPORT, Permission.MODELS_CALL} == EXECUTION
+
+
+def test_an_api_key_may_neither_act_as_a_worker_nor_make_organizations() -> None:
+    assert MEMBER & (WORKER | EXECUTION | {Permission.ORGANIZATIONS_CREATE}) == set()
