@@ -1,8 +1,9 @@
 """What all tests share: one real PostgreSQL a test process, a fresh database a test, and the API over real HTTP."""
 
+import asyncio
 import os
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -68,6 +69,14 @@ class TestDatabase:
     url: str
     owner_url: str
     superuser_url: str
+
+    async def change(self, statement: str, *parameters: object) -> None:
+        """Run a statement as the superuser, in a thread: it may have to wait for a lock that this very loop holds."""
+        await asyncio.to_thread(self._run, statement, parameters)
+
+    def _run(self, statement: str, parameters: Sequence[object]) -> None:
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            connection.execute(statement.encode(), parameters or None)
 
 
 @contextmanager

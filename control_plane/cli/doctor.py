@@ -153,15 +153,18 @@ def _port() -> str:
 
 
 def _database() -> str:
-    url = os.environ.get("CONTROL_PLANE_DATABASE_URL") or os.environ.get("DATABASE_URL")
-    if not url:
+    if not {"CONTROL_PLANE_DATABASE_URL", "DATABASE_URL"} & set(os.environ):
         return "embedded PostgreSQL (DATABASE_URL is not set)"
     import psycopg  # noqa: PLC0415 - only where there is a database of one's own
 
     from control_plane.db import psycopg_url  # noqa: PLC0415 - imports SQLAlchemy
+    from control_plane.embedded.own_database import OwnDatabase  # noqa: PLC0415 - imports SQLAlchemy
 
+    database = OwnDatabase.named()
+    if database is None:
+        raise Wrong("DATABASE_URL is empty.", remedy="Set it to postgresql://login:password@host:port/database.")
     try:
-        with psycopg.connect(psycopg_url(url), connect_timeout=5) as connection:
+        with psycopg.connect(psycopg_url(database.url), connect_timeout=5) as connection:
             row = connection.execute("SELECT to_regclass('executions') IS NOT NULL, current_setting('server_version')")
             migrated, server_version = row.fetchone() or (False, "")
     except psycopg.OperationalError as error:

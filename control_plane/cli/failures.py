@@ -1,5 +1,7 @@
 """Which exceptions are for the person at the terminal."""
 
+import sys
+
 from control_plane.client import ControlPlaneError
 from control_plane.embedded.data_folder import DataFolderInUse
 from control_plane.embedded.processes import ProcessFailed
@@ -11,12 +13,10 @@ class Failure(Exception):
 
 def explained(error: Exception) -> str | None:
     """What to tell of an error, or None if it is a bug of ours."""
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - most commands never need a database
-
-    match error:
-        case Failure() | ControlPlaneError() | ProcessFailed() | DataFolderInUse():
-            return str(error)
-        case DBAPIError():
-            return f"The database refused: {str(error.orig).strip()}"
-        case _:
-            return None
+    if isinstance(error, (Failure, ControlPlaneError, ProcessFailed, DataFolderInUse)):
+        return str(error)
+    # Whoever raised an error of SQLAlchemy's has imported it; most commands never do, and it isn't always installed.
+    database_errors = sys.modules.get("sqlalchemy.exc")
+    if database_errors and isinstance(error, database_errors.DBAPIError):
+        return f"The database refused: {str(error.orig).strip()}"
+    return None

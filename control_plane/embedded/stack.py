@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import migrations
 from control_plane.embedded.data_folder import DataFolder
+from control_plane.embedded.own_database import OwnDatabase
 from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
 from control_plane.embedded.prefect_server import PrefectServer, client_environment
 from control_plane.embedded.processes import (
@@ -147,11 +148,10 @@ class Stack:
         return server
 
     def _start_database(self) -> str:
-        given = os.environ.get("DATABASE_URL")
-        if given:
+        if own := OwnDatabase.named():
             with self.timed("migrations"):
-                migrations.upgrade(os.environ.get("CONTROL_PLANE_MIGRATION_DATABASE_URL", given))
-            return given
+                own.migrate()
+            return own.url
         with self.timed("PostgreSQL"):
             postgres = Postgres.start(
                 self.data.path / "postgres",
@@ -179,6 +179,7 @@ class Stack:
         )
         # What a person set for the API server holds here too, but for the addresses and secrets of this very stack.
         passed_on = {*_PROVIDER_KEYS, *(f"CONTROL_PLANE_{name.upper()}" for name in Settings.model_fields)}
+        passed_on -= {"CONTROL_PLANE_DATABASE_URL", "CONTROL_PLANE_MIGRATION_DATABASE_URL"}
         environment = {name: os.environ[name] for name in passed_on & set(os.environ)} | environment
         if self.prefect.auth_string:
             environment["CONTROL_PLANE_PREFECT_AUTH_STRING"] = self.prefect.auth_string

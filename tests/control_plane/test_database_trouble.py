@@ -1,7 +1,6 @@
 import asyncio
 
 import httpx
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -18,24 +17,23 @@ CLOSE_ALL = (
 )
 
 
-def disconnect(test_database: TestDatabase) -> None:
+async def disconnect(test_database: TestDatabase) -> None:
     """Close all connections, as a restart of the server does."""
-    with psycopg.connect(test_database.superuser_url, autocommit=True) as connection:
-        connection.execute(CLOSE_ALL)
+    await test_database.change(CLOSE_ALL)
 
 
-def shut(test_database: TestDatabase) -> None:
+async def shut(test_database: TestDatabase) -> None:
     """Close all connections and let nobody in."""
-    with psycopg.connect(test_database.superuser_url, autocommit=True) as connection:
-        connection.execute("UPDATE pg_database SET datallowconn = false WHERE datname = current_database()")
-        connection.execute(CLOSE_ALL)
+    await test_database.change(
+        f"UPDATE pg_database SET datallowconn = false WHERE datname = current_database(); {CLOSE_ALL}"
+    )
 
 
 async def test_no_request_stumbles_over_a_connection_that_the_database_has_closed(
     acme: Tenant, test_database: TestDatabase
 ) -> None:
     await asyncio.gather(*(acme.client.get("/agents") for _ in range(20)))
-    disconnect(test_database)
+    await disconnect(test_database)
 
     answers = await asyncio.gather(*(acme.client.get("/agents") for _ in range(20)))
 
@@ -45,7 +43,7 @@ async def test_no_request_stumbles_over_a_connection_that_the_database_has_close
 async def test_a_database_that_does_not_answer_is_a_503_that_asks_to_come_again(
     acme: Tenant, test_database: TestDatabase
 ) -> None:
-    shut(test_database)
+    await shut(test_database)
 
     response = await acme.client.get("/agents")
 
@@ -59,7 +57,7 @@ async def test_a_database_that_does_not_answer_is_a_503_that_asks_to_come_again(
 async def test_readiness_is_refused_while_the_database_does_not_answer(
     api_url: str, test_database: TestDatabase
 ) -> None:
-    shut(test_database)
+    await shut(test_database)
     async with httpx.AsyncClient(base_url=api_url, trust_env=False) as http:
         ready, alive = await http.get("/ready"), await http.get("/health")
 
@@ -72,8 +70,7 @@ async def test_readiness_is_refused_while_the_database_does_not_answer(
 async def test_readiness_is_refused_while_the_database_is_not_migrated(
     api_url: str, test_database: TestDatabase
 ) -> None:
-    with psycopg.connect(test_database.superuser_url) as connection:
-        connection.execute("ALTER TABLE executions RENAME TO not_yet")
+    await test_database.change("ALTER TABLE executions RENAME TO not_yet")
     async with httpx.AsyncClient(base_url=api_url, trust_env=False) as http:
         response = await http.get("/ready")
 

@@ -1,6 +1,5 @@
 import base64
 
-import psycopg
 import pytest
 
 from tests.conftest import TestDatabase
@@ -53,8 +52,7 @@ async def test_walking_the_pages_meets_everything_once_and_in_order(acme: Tenant
 
 async def test_rows_of_the_same_moment_are_met_once_each(acme: Tenant, test_database: TestDatabase) -> None:
     ids = await several_projects(acme, 7)
-    with psycopg.connect(test_database.superuser_url) as connection:
-        connection.execute("UPDATE projects SET created_at = '2026-01-01T00:00:00Z'")
+    await test_database.change("UPDATE projects SET created_at = '2026-01-01T00:00:00Z'")
 
     pages = await walked(acme, "/projects?limit=2")
 

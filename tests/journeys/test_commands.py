@@ -4,9 +4,11 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from control_plane.embedded.data_folder import DataFolder
+from tests.conftest import TestDatabase
 from tests.journeys.conftest import Terminal, processes_of
 
 pytestmark = pytest.mark.journey
@@ -67,6 +69,19 @@ def test_dev_stays_up_keeps_its_data_and_stops_on_interrupt(terminal: Terminal) 
     assert first.returncode == again.returncode == 0
     assert after_first == processes_of(terminal.data) == []
     assert re.fullmatch(r"[0-9a-f-]{36}\n", kept)
+
+
+def test_dev_runs_on_a_database_of_ones_own(terminal: Terminal, empty_database: TestDatabase) -> None:
+    running = terminal.control_plane(
+        "dev", DATABASE_URL=empty_database.url, CONTROL_PLANE_MIGRATION_DATABASE_URL=empty_database.owner_url
+    )
+    terminal.until_printed(running, "Ready.")
+
+    terminal.control_plane("run", "assistant", "What time is it?").communicate(timeout=30)
+
+    with psycopg.connect(empty_database.superuser_url) as connection:
+        assert connection.execute("SELECT count(*) FROM executions").fetchone() == (1,)
+    assert not (terminal.data / "postgres").exists()
 
 
 def test_when_a_part_dies_dev_says_which_and_stops_the_rest(terminal: Terminal) -> None:

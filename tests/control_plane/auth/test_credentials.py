@@ -16,9 +16,8 @@ from tests.worker import claimed
 pytestmark = pytest.mark.integration
 
 
-def change(test_database: TestDatabase, assignment: str, kind: Kind) -> None:
-    with psycopg.connect(test_database.superuser_url) as connection:
-        connection.execute(f"UPDATE credentials SET {assignment} WHERE kind = '{kind}'".encode())
+async def change(test_database: TestDatabase, assignment: str, kind: Kind) -> None:
+    await test_database.change(f"UPDATE credentials SET {assignment} WHERE kind = '{kind}'")
 
 
 async def test_without_a_credential_nothing_is_answered(api_url: str) -> None:
@@ -65,7 +64,7 @@ async def test_a_key_stops_working_within_five_seconds_of_its_revocation_or_expi
     acme: Tenant, test_database: TestDatabase, monkeypatch: pytest.MonkeyPatch, assignment: str
 ) -> None:
     before = await acme.client.get("/agents")
-    change(test_database, assignment, Kind.API_KEY)
+    await change(test_database, assignment, Kind.API_KEY)
     five_seconds_later(monkeypatch)
 
     after = await acme.client.get("/agents")
@@ -78,7 +77,7 @@ async def test_a_worker_key_stops_working_within_five_seconds_of_its_revocation(
 ) -> None:
     execution, other = await acme.start(), await acme.start()
     await acme.claim(execution["id"])
-    change(test_database, "revoked_at = now()", Kind.WORKER_KEY)
+    await change(test_database, "revoked_at = now()", Kind.WORKER_KEY)
     five_seconds_later(monkeypatch)
 
     response = await acme.worker.post(f"/worker/executions/{other['id']}/claim", json={"worker": "x"})

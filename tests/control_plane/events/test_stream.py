@@ -2,7 +2,6 @@ import asyncio
 import json
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from control_plane.settings import Settings
@@ -113,8 +112,7 @@ async def test_a_stream_ends_when_the_credential_that_opened_it_is_revoked(
     async with claimed(acme, api_url) as worker, opened(acme, worker.execution_id) as response:
         reader = events_in(response)
         await anext(reader)
-        with psycopg.connect(test_database.superuser_url) as connection:
-            connection.execute("UPDATE credentials SET revoked_at = now() WHERE kind = 'api_key'")
+        await test_database.change("UPDATE credentials SET revoked_at = now() WHERE kind = 'api_key'")
         five_seconds_later(monkeypatch)
         await worker.report(message(1, "not for revoked eyes"))
 

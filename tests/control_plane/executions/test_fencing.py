@@ -1,6 +1,5 @@
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from tests.conftest import TestDatabase
@@ -10,16 +9,15 @@ from tests.worker import Claimed, claimed, events_of, message
 pytestmark = pytest.mark.integration
 
 
-def put_back(test_database: TestDatabase, execution_id: str) -> None:
+async def put_back(test_database: TestDatabase, execution_id: str) -> None:
     """Let an execution wait to be claimed again, as it will after an approval."""
-    with psycopg.connect(test_database.superuser_url) as connection:
-        connection.execute("UPDATE executions SET status = 'scheduled' WHERE id = %s", [execution_id])
+    await test_database.change("UPDATE executions SET status = 'scheduled' WHERE id = %s", execution_id)
 
 
 async def test_the_fence_grows_with_every_claim(acme: Tenant, test_database: TestDatabase) -> None:
     execution = await acme.start()
     first = await acme.claim(execution["id"])
-    put_back(test_database, execution["id"])
+    await put_back(test_database, execution["id"])
 
     second = await acme.claim(execution["id"])
 
@@ -30,7 +28,7 @@ async def test_the_token_of_an_earlier_claim_opens_nothing(
     acme: Tenant, api_url: str, test_database: TestDatabase
 ) -> None:
     async with claimed(acme, api_url) as worker:
-        put_back(test_database, worker.execution_id)
+        await put_back(test_database, worker.execution_id)
         await acme.claim(worker.execution_id)
 
         response = await worker.report(message(1))
@@ -43,7 +41,7 @@ async def test_an_earlier_fence_is_refused_even_with_the_token_of_the_present_cl
 ) -> None:
     execution = await acme.start()
     await acme.claim(execution["id"])
-    put_back(test_database, execution["id"])
+    await put_back(test_database, execution["id"])
     claim = await acme.claim(execution["id"])
     async with client(api_url, claim["execution_token"]) as http:
         worker = Claimed(http, execution["id"], claim)
@@ -63,7 +61,7 @@ async def test_a_token_that_is_remembered_from_an_earlier_claim_is_stopped_by_it
 ) -> None:
     async with claimed(acme, api_url) as worker:
         await worker.renew()
-        put_back(test_database, worker.execution_id)
+        await put_back(test_database, worker.execution_id)
         await acme.claim(worker.execution_id)
 
         answers = [
@@ -82,7 +80,7 @@ async def test_the_sequence_of_reports_begins_again_with_every_claim(
 ) -> None:
     async with claimed(acme, api_url) as worker:
         await worker.report(message(1), message(2))
-    put_back(test_database, worker.execution_id)
+    await put_back(test_database, worker.execution_id)
     claim = await acme.claim(worker.execution_id)
     async with client(api_url, claim["execution_token"]) as http:
         response = await Claimed(http, worker.execution_id, claim).report(message(1, "from the second claim"))

@@ -1,0 +1,64 @@
+"""What benchmarks measure against: a whole stack on a temporary folder, and waiting for things to happen in it."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from control_plane.embedded.bootstrap import AGENT, Tenant, ensure, ensure_tenant
+from control_plane.embedded.data_folder import DataFolder
+from control_plane.embedded.stack import Stack
+from control_plane.rest import Rest
+
+ROOT = Path(__file__).parents[1]
+"""Where `benchmarks` is importable from; the wheel doesn't carry it."""
+
+Found = TypeVar("Found")
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards. It lies where `TMPDIR` says, and its disk is the one that is measured."""
+    with tempfile.TemporaryDirectory(prefix="control-plane-bench-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def running_stack() -> Iterator[tuple[Stack, Tenant]]:
+    """PostgreSQL (durable), Prefect and one API process with a tenant, but no worker yet; stopped afterwards."""
+    progress("starting a stack")
+    with temporary_folder() as folder, Stack(DataFolder(folder), lambda _what, _seconds: None) as stack:
+        yield stack, ensure_tenant(stack)
+
+
+def assistant(rest: Rest, tenant: Tenant) -> str:
+    """The id of the agent that `control-plane dev` has too. Its model is scripted and answers at once."""
+    agent = ensure(rest, "/agents", AGENT | {"environment_id": tenant.environment["id"]}, key="name")
+    return str(agent["id"])
+
+
+def request(agent_id: str) -> dict[str, Any]:
+    """The body that starts an execution."""
+    return {
+        "agent_id": agent_id,
+        "workflow_type": "agent_chat",
+        "input": {"message": "What time is it?", "context": {"environment": "dev", "requester": "user@example.com"}},
+    }
+
+
+def wait_for(find: Callable[[], Found | None], what: str, *, seconds: float = 120.0) -> Found:
+    """What `find` returns once it isn't None; asked four times a second. Raises `TimeoutError`."""
+    deadline = time.monotonic() + seconds
+    while (found := find()) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.25)
+    return found
+
+
+def progress(text: str) -> None:
+    """Tell whoever watches how far it has come."""
+    print(f"  {text}", file=sys.stderr, flush=True)

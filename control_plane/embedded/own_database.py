@@ -1,0 +1,30 @@
+"""A PostgreSQL of one's own, as the environment names it."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Self
+
+from sqlalchemy.engine import make_url
+
+import migrations
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDatabase:
+    """`url` is what the API server uses, `owner_url` what may change the schema. Both carry passwords."""
+
+    url: str = field(repr=False)
+    owner_url: str = field(repr=False)
+
+    @classmethod
+    def named(cls) -> Self | None:
+        """The database that the environment names, under the names that the API server reads too; None without one."""
+        url = os.environ.get("CONTROL_PLANE_DATABASE_URL") or os.environ.get("DATABASE_URL")
+        if not url:
+            return None
+        return cls(url, os.environ.get("CONTROL_PLANE_MIGRATION_DATABASE_URL") or url)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, and let the login of `url` use the tables."""
+        login = make_url(self.url).username if self.owner_url != self.url else None
+        migrations.upgrade(self.owner_url, grant_to=login)
