@@ -29,7 +29,7 @@ dispatching the execution, importing more, and claiming it. A worker that keeps 
 
 
 def measure() -> Iterator[Figure]:
-    """The medians of both and their ratio, and p90: a server that is busy for a moment makes either start late."""
+    """The medians of both and their ratio, and p90: late starts must not hide behind a median."""
     with (
         running_stack() as (stack, tenant),
         Rest(stack.api_url, tenant.api_key) as rest,

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.unit
 
 TARGETS = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
 GROUP = typer.main.get_group(app)
-OPTIONS = {option for command in (GROUP, *GROUP.commands.values()) for one in command.params for option in one.opts}
+OPTIONS = {"--help"} | {
+    option for command in (GROUP, *GROUP.commands.values()) for one in command.params for option in one.opts
+}
 MARKS = set(re.findall(r'^  "(\w+): ', text("pyproject.toml"), re.MULTILINE))
 
 MAKE = found(r"(?:`|^|\$ )make ([a-z]+)")
