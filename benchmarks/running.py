@@ -36,7 +36,7 @@ def running_stack() -> Iterator[tuple[Stack, Tenant]]:
 
 def assistant(rest: Rest, tenant: Tenant) -> str:
     """The id of the agent that `control-plane dev` has too. Its model is scripted and answers at once."""
-    agent = ensure(rest, "/agents", AGENT | {"environment_id": tenant.environment["id"]}, key="name")
+    agent = ensure(rest, "/agents", AGENT | {"environment_id": tenant.environment["id"]}, by=("environment_id", "name"))
     return str(agent["id"])
 
 

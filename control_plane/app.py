@@ -78,7 +78,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.notifications = Notifications(url)
         await state.notifications.start()
         stack.push_async_callback(state.notifications.stop)
-        state.dispatcher = Dispatcher(state.database, state.orchestrator, every=settings.reconcile_every)
+        state.dispatcher = Dispatcher(
+            state.database, state.orchestrator, every=settings.reconcile_every, lease=settings.lease
+        )
         await state.dispatcher.start()
         stack.push_async_callback(state.dispatcher.stop)
         warm_up()

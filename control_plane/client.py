@@ -6,6 +6,7 @@ Errors:
       └── Unreachable   no usable answer; the same request may succeed later
 """
 
+import time
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -53,6 +54,12 @@ class Refused(ControlPlaneError):
         self.request_id = request_id
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Whether the host is the loopback interface: then no proxy may see the credential that goes with a request."""
+    host = httpx.URL(url).host
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def raise_for_problem(response: httpx.Response) -> None:
     """Turn an answer of 400 or more into `Refused` or `Unreachable`; let every other pass.
 
@@ -90,15 +97,18 @@ class WorkerClient:
     """The worker protocol. Every request is safe to repeat, so each is repeated until it is answered, for two minutes.
 
     Open it with a worker key to claim an execution, and with the execution token for everything after that. All
-    methods raise `Refused` or, when patience ends, `Unreachable`.
+    methods raise `Refused` or, when patience ends, `Unreachable`. `sent_at` is when the latest request left, on the
+    clock `time.monotonic`: what its answer promises for a time, it promises from then or later.
     """
 
     def __init__(self, url: str, token: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self.sent_at = 0.0
         self._patience = patience_seconds
         self._http = httpx.AsyncClient(
             base_url=f"{url.rstrip('/')}{API_PREFIX}/worker/executions",
             headers={"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT},
             timeout=_TIMEOUT,
+            trust_env=not is_on_this_machine(url),
         )
 
     async def __aenter__(self) -> Self:
@@ -140,6 +150,7 @@ class WorkerClient:
             reraise=True,
         ):
             with attempt:
+                self.sent_at = time.monotonic()
                 try:
                     response = await self._http.request(method, path, json=mended(body))
                 except httpx.TransportError as error:

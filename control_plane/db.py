@@ -17,13 +17,12 @@ from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, Text, event, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
 APPLICATION_ROLE = "control_plane_app"
-SYSTEM_ROLE = "control_plane_system"
 ORGANIZATION_SETTING = "app.organization_id"
 
 _ENTER = f"SELECT set_config('role', '{APPLICATION_ROLE}', true), set_config('{ORGANIZATION_SETTING}', %s, true)"
@@ -133,16 +132,24 @@ class Database:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """A `postgresql://` URL as SQLAlchemy wants it for psycopg. Raises `ValueError` for any other database."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
-        raise ValueError(f"DATABASE_URL must be postgresql://…, not {parsed.get_backend_name()}://…")
-    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    """A `postgresql://` URL as SQLAlchemy wants it for psycopg. Raises `ValueError` for anything else."""
+    return _with_driver(url, "postgresql+psycopg")
 
 
 def psycopg_url(url: str) -> str:
     """The same URL as libpq wants it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return _with_driver(url, "postgresql")
+
+
+def _with_driver(url: str, driver: str) -> str:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # Not the text of the error: it quotes the URL, which holds a password.
+        raise ValueError("it must be postgresql://login:password@host:port/database") from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError(f"it must be postgresql://…, not {parsed.get_backend_name()}://…")
+    return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """The control plane's REST API as the command line uses it."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -8,12 +9,14 @@ from typing import Any, Self
 
 import httpx
 from httpx_sse import connect_sse
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from control_plane.client import API_PREFIX, USER_AGENT, Unreachable, raise_for_problem
+from control_plane.client import API_PREFIX, USER_AGENT, Unreachable, is_on_this_machine, raise_for_problem
 
 _STREAM_TIMEOUT = httpx.Timeout(10.0, read=60.0)
 """The server sends a comment every 15 s, so a minute of silence means that the connection is dead."""
+
+_PATIENCE_SECONDS = 120.0
+_RECONNECT_AFTER_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Rest:
             base_url=f"{self.url}{API_PREFIX}",
             headers={"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT},
             timeout=30.0,
+            trust_env=not is_on_this_machine(url),
         )
 
     def __enter__(self) -> Self:
@@ -46,11 +50,11 @@ class Rest:
 
     def get(self, path: str, **parameters: str) -> Any:
         """The JSON there."""
-        return self._send("GET", path, parameters=parameters).json()
+        return self._json(self._send("GET", path, parameters=parameters))
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """What was created."""
-        return self._send("POST", path, body=body).json()
+        return self._json(self._send("POST", path, body=body))
 
     def delete(self, path: str) -> None:
         """Remove or cancel."""
@@ -59,15 +63,19 @@ class Rest:
     def follow(self, execution_id: str) -> Iterator[StreamedEvent]:
         """Every event of an execution, once and in order, until `done`; reconnects for two minutes if it has to."""
         last = 0
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 for event in self._stream(execution_id, after=last):
                     last = event.number
+                    give_up_at = time.monotonic() + _PATIENCE_SECONDS
                     yield event
                     if event.type == "done":
                         return
-            except httpx.TransportError:
-                self._wait_until_back()
+            except (httpx.TransportError, Unreachable) as error:
+                if time.monotonic() > give_up_at:
+                    raise Unreachable(f"The control plane at {self.url} no longer answers.") from error
+            time.sleep(_RECONNECT_AFTER_SECONDS)
 
     def _stream(self, execution_id: str, *, after: int) -> Iterator[StreamedEvent]:
         headers = {"Last-Event-ID": str(after)}
@@ -81,15 +89,11 @@ class Rest:
                     continue  # httpx-sse makes an event of a keep-alive comment; the standard says that it is none
                 yield StreamedEvent(int(event.id), event.event, json.loads(event.data))
 
-    def _wait_until_back(self) -> None:
-        for attempt in Retrying(
-            retry=retry_if_exception_type(Unreachable),
-            stop=stop_after_delay(120),
-            wait=wait_exponential_jitter(multiplier=0.1, max=3),
-            reraise=True,
-        ):
-            with attempt:
-                self._send("GET", "/organizations")
+    def _json(self, response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError as error:
+            raise Unreachable(f"What answers at {self.url} is no control plane. Check CONTROL_PLANE_URL.") from error
 
     def _send(
         self,

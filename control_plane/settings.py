@@ -6,6 +6,8 @@ from functools import cache
 from pydantic import AliasChoices, AliasGenerator, Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from control_plane.wire.executions import LEAST_BODY_BYTES
+
 
 class Settings(BaseSettings):
     """Everything the API server can be told. Secrets have no default."""
@@ -60,8 +62,8 @@ class Settings(BaseSettings):
     execution_token_lifetime: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
     """Upper bound of one claim; the token dies earlier when the execution ends."""
 
-    max_body_bytes: int = Field(default=1_048_576, ge=1024)
-    """Larger request bodies are refused with 413."""
+    max_body_bytes: int = Field(default=1_048_576, ge=LEAST_BODY_BYTES)
+    """Larger request bodies are refused with 413. At least as many as a worker may send in one report."""
 
     stream_keepalive: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(milliseconds=50))
     """How often an idle event stream sends a comment so that proxies keep it open."""

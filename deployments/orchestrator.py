@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -14,20 +15,30 @@ class OrchestratorUnavailable(Exception):
     """The orchestrator can't be reached or answers that it can't work now. The same call may succeed later."""
 
 
+class OrchestratorRefused(Exception):
+    """The orchestrator understood and said no. The same call will fail again until somebody changes something."""
+
+
 class RunState(StrEnum):
     """What the orchestrator knows of a run."""
 
-    ACTIVE = "active"
+    WAITING = "waiting"
+    """For a worker to take it."""
+
+    HANDED_OUT = "handed_out"
+    """A worker has taken it."""
+
     ENDED = "ended"
     MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The state of a run. `detail` is the orchestrator's own word for it, for people."""
+    """The state of a run, and since when. `detail` is the orchestrator's own word for it, for people."""
 
     state: RunState
     detail: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class RunRequest:
 
 
 class Orchestrator(Protocol):
-    """All methods are safe to repeat and raise `OrchestratorUnavailable` when the engine doesn't answer."""
+    """All methods are safe to repeat. They raise `OrchestratorUnavailable` or `OrchestratorRefused`."""
 
     async def ensure_environment(self, work_pool: str) -> None:
         """Make sure that the work pool exists and can run executions."""

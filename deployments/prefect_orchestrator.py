@@ -14,7 +14,13 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelling, Scheduled
 
 from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_name
-from deployments.orchestrator import OrchestratorUnavailable, RunRequest, RunState, RunStatus
+from deployments.orchestrator import (
+    OrchestratorRefused,
+    OrchestratorUnavailable,
+    RunRequest,
+    RunState,
+    RunStatus,
+)
 from workpools.pool_template import BASE_JOB_TEMPLATE, WORKER_TYPE
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -78,7 +84,7 @@ class PrefectOrchestrator:
     async def cancel(self, run_id: UUID) -> None:
         """Ask Prefect to cancel the run."""
         status = await self.status(run_id)
-        if status.state is not RunState.ACTIVE:
+        if status.state in {RunState.ENDED, RunState.MISSING}:
             return
         async with self._client() as client:
             await client.set_flow_run_state(run_id, Cancelling())
@@ -91,9 +97,10 @@ class PrefectOrchestrator:
         except ObjectNotFound:
             return RunStatus(RunState.MISSING, "Prefect doesn't know the flow run")
         state = run.state
-        if state is not None and state.is_final():
-            return RunStatus(RunState.ENDED, f"{state.name}: {state.message or 'no message'}")
-        return RunStatus(RunState.ACTIVE, state.name if state and state.name else "unknown")
+        if state is None or state.is_scheduled():
+            return RunStatus(RunState.WAITING, "Prefect has no worker for it yet")
+        detail = f"{state.name}: {state.message}" if state.message else str(state.name)
+        return RunStatus(RunState.ENDED if state.is_final() else RunState.HANDED_OUT, detail, since=state.timestamp)
 
     def run_url(self, run_id: UUID) -> str:
         """The page of the flow run in the Prefect UI."""
@@ -119,10 +126,8 @@ class PrefectOrchestrator:
                 yield await self._open()
         except (ObjectNotFound, ObjectAlreadyExists):
             raise
-        except PrefectHTTPStatusError as error:
-            raise OrchestratorUnavailable(_explain(error)) from error
-        except httpx.HTTPStatusError as error:
-            raise OrchestratorUnavailable(f"Prefect answered {error.response.status_code}") from error
+        except (PrefectHTTPStatusError, httpx.HTTPStatusError) as error:
+            raise _explained(error.response.status_code) from error
         except httpx.TransportError as error:
             raise OrchestratorUnavailable(
                 f"Prefect at {self._api_url} doesn't answer ({type(error).__name__})"
@@ -138,8 +143,11 @@ class PrefectOrchestrator:
             return self._opened
 
 
-def _explain(error: PrefectHTTPStatusError) -> str:
-    status = error.response.status_code
+def _explained(status: int) -> Exception:
     if status in {401, 403}:
-        return "Prefect refuses our credential; set CONTROL_PLANE_PREFECT_AUTH_STRING to its auth string"
-    return f"Prefect answered {status}"
+        return OrchestratorUnavailable(
+            "Prefect refuses our credential; set CONTROL_PLANE_PREFECT_AUTH_STRING to its auth string"
+        )
+    if status in {408, 429} or status >= 500:
+        return OrchestratorUnavailable(f"Prefect answered {status}")
+    return OrchestratorRefused(f"Prefect answered {status}; its log says why")

@@ -84,15 +84,18 @@ def _demonstrate(console: Console, data: Path | None) -> None:
         with Rest(stack.api_url, tenant.api_key) as rest:
             with stack.timed("two agents: DevOps Assistant, Careful Operator"):
                 environment = {"environment_id": tenant.environment["id"]}
-                assistant = ensure(rest, "/agents", ASSISTANT | environment, key="name")
-                operator = ensure(rest, "/agents", OPERATOR | environment, key="name")
+                assistant = ensure(rest, "/agents", ASSISTANT | environment, by=("environment_id", "name"))
+                operator = ensure(rest, "/agents", OPERATOR | environment, by=("environment_id", "name"))
             stack.start_worker(tenant.environment["work_pool"], tenant.worker_key)
             console.print(EXPLANATION)
+            console.print()
             console.rule("2. An agent is asked to deploy to staging, which its policy allows", align="left")
-            first = _execute(console, rest, assistant, REQUEST)
+            first = _execute(console, stack, rest, assistant, request=REQUEST)
+            console.print()
             console.rule("3. An agent is asked to delete something, which its policy forbids", align="left")
-            second = _execute(console, rest, operator, TEMPTATION)
+            second = _execute(console, stack, rest, operator, request=TEMPTATION)
             _check_denied(rest, second)
+        console.print()
         console.rule("4. The runs in the Prefect UI", align="left")
         for execution in (first, second):
             console.print(f"  {execution['flow_run_url']}")
@@ -103,11 +106,13 @@ def _demonstrate(console: Console, data: Path | None) -> None:
     )
 
 
-def _execute(console: Console, rest: Rest, agent: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+def _execute(
+    console: Console, stack: Stack, rest: Rest, agent: dict[str, Any], *, request: dict[str, Any]
+) -> dict[str, Any]:
     console.print(f'  {agent["name"]}: "{request["input"]["message"]}"')
     execution = rest.post("/executions", request | {"agent_id": agent["id"]})
     story = Story(console)
-    for event in rest.follow(execution["id"]):
+    for event in stack.watched(rest.follow(execution["id"])):
         story.tell(event)
     finished: dict[str, Any] = rest.get(f"/executions/{execution['id']}")
     if finished["status"] != "completed":

@@ -1,33 +1,23 @@
 """One execution, from claim to finish. This is the flow that Prefect runs."""
 
-import asyncio
-import contextlib
 import logging
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from control_plane.client import API_PREFIX, ControlPlaneError, Refused, Unreachable, WorkerClient
-from control_plane.wire.executions import Claim, ClaimRequest, EventType, FinalStatus, Finish, Usage
-from control_plane.wire.plan import Plan
-from flows.reporting import Reporter
-from flows.runtimes.protocol import ModelEndpoint, RunFailed, RunResult, load
-from flows.tool_calls import ToolCalls
-from policies.regorus_engine import RegorusEngine
-from toolsets.registry import Registry, ToolsetNotFound
+from control_plane.client import ControlPlaneError, Refused, WorkerClient
+from control_plane.wire.executions import ClaimRequest, FinalStatus, Finish
+from flows.lease import is_lost
+from flows.origin import origin
+from flows.work import Work
 
 logger = logging.getLogger(__name__)
 
-LEASE_LOST = "lease_lost"
+_LOST = "The lease was lost: another claim or an end of the execution came first."
 
 
 @flow(name="agent-execution", persist_result=False, retries=0, validate_parameters=False)
@@ -37,16 +27,14 @@ async def execute_agent(execution_id: str) -> State[None]:
     Prefect learns the outcome only: prompts, arguments, results and secrets go to the control plane and nowhere else.
     """
     url, worker_key = _take_credentials()
-    request = ClaimRequest(worker=socket.gethostname())
-    async with WorkerClient(url, worker_key) as worker:
-        try:
-            claim = await worker.claim(UUID(execution_id), request)
-        except Refused as refusal:
-            if refusal.code == "execution_ended":
-                return Cancelled(message="The execution had ended before this run could claim it.")
-            return Failed(message=f"The control plane refused the claim: {refusal.code}")
-    async with WorkerClient(url, claim.execution_token) as client:
-        return await _Work(url, client, claim).carry_out()
+    try:
+        return await _execute(url, worker_key, UUID(execution_id))
+    except ControlPlaneError as error:
+        logger.error("the control plane could not be told: %s", type(error).__name__)  # noqa: TRY400 - not its text
+        return Failed(message="The control plane doesn't answer. The execution ends as lost.")
+    except Exception as error:  # noqa: BLE001 - Prefect would store its text, which may hold anything
+        logger.error("the flow failed unexpectedly\n%s", origin(error))  # noqa: TRY400 - not its text
+        return Failed(message=f"The flow failed unexpectedly ({type(error).__name__}). The worker's log says where.")
 
 
 def _take_credentials() -> tuple[str, str]:
@@ -59,138 +47,34 @@ def _take_credentials() -> tuple[str, str]:
         ) from None
 
 
-class _Work:
-    """What one process does for one claim."""
-
-    def __init__(self, url: str, client: WorkerClient, claim: Claim) -> None:
-        self._url = url.rstrip("/")
-        self._client = client
-        self._claim = claim
-        self._id = claim.execution_id
-        self._cancel_requested = False
-        self._lease_lost = False
-        self._tool_calls = 0
-
-    async def carry_out(self) -> State[None]:
-        work = asyncio.create_task(self._run(), name="execution")
-        renewal = asyncio.create_task(self._keep_lease(work), name="lease")
+async def _execute(url: str, worker_key: str, execution_id: UUID) -> State[None]:
+    async with WorkerClient(url, worker_key) as worker:
         try:
-            finish = await self._outcome(work)
-        finally:
-            renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewal
-        if finish is None:
-            return Failed(message="The lease was lost: another claim or an end of the execution came first.")
-        await self._client.finish(self._id, finish)
-        match finish.status:
-            case FinalStatus.COMPLETED:
-                return Completed()
-            case FinalStatus.CANCELLED:
-                return Cancelled(message="Cancelled on request.")
-            case FinalStatus.FAILED:
-                return Failed(message=f"The execution failed: {finish.code}. Its events say why.")
-
-    async def _outcome(self, work: "asyncio.Task[RunResult]") -> Finish | None:
-        """How the work ended, or None if it isn't ours to say."""
-        try:
-            result = await work
-        except asyncio.CancelledError:
-            if self._cancel_requested:
-                return self._finish(FinalStatus.CANCELLED, error="Cancelled on request.")
-            if self._lease_lost:
-                return None
-            raise
+            claim = await worker.claim(execution_id, ClaimRequest(worker=socket.gethostname()))
         except Refused as refusal:
-            if refusal.code == LEASE_LOST:
-                return None
-            raise
-        except RunFailed as failure:
-            logger.error("execution %s failed: %s", self._id, failure.code)  # noqa: TRY400 - its text isn't for the log
-            return self._finish(FinalStatus.FAILED, error=str(failure), code=failure.code)
-        return self._finish(FinalStatus.COMPLETED, response=result.response, usage=result.usage)
-
-    def _finish(
-        self,
-        status: FinalStatus,
-        *,
-        response: str | None = None,
-        error: str | None = None,
-        code: str | None = None,
-        usage: Usage | None = None,
-    ) -> Finish:
-        counted = (usage or Usage()).model_copy(update={"tool_calls": self._tool_calls})
-        return Finish(fence=self._claim.fence, status=status, response=response, error=error, code=code, usage=counted)
-
-    async def _run(self) -> RunResult:
-        plan = await self._client.plan(self._id)
-        async with Reporter(self._client, self._id, fence=self._claim.fence) as reporter:
-            try:
-                async with asyncio.timeout(plan.limits.execution_seconds):
-                    result = await self._converse(plan, reporter)
-                await reporter.flush()
-                return result
-            except ControlPlaneError:
-                raise
-            except Exception as error:
-                failure = self._explained(error, plan)
-                await reporter.emit(EventType.ERROR, {"error": str(failure)})
-                raise failure from error
-
-    def _explained(self, error: Exception, plan: Plan) -> RunFailed:
-        match error:
-            case RunFailed():
-                return error
-            case ToolsetNotFound():
-                return RunFailed(str(error), code="toolset_not_found")
-            case TimeoutError():
-                return RunFailed(
-                    f"The execution took longer than {plan.limits.execution_seconds:g} s and was stopped.",
-                    code="execution_timeout",
-                )
-            case _:
-                logger.error("execution %s failed unexpectedly", self._id, exc_info=error)
-                return RunFailed(
-                    "The execution failed unexpectedly. The logs of its flow run and of the worker say why.",
-                    code="internal_error",
-                )
-
-    async def _converse(self, plan: Plan, reporter: Reporter) -> RunResult:
-        runtime = load(plan.agent.agent_type)
-        endpoint = ModelEndpoint(openai_url=f"{self._url}{API_PREFIX}/llm/openai/v1", token=self._claim.execution_token)
-        with _workspace() as workspace:
-            async with RegorusEngine() as engine:
-                calls = ToolCalls(plan, engine, reporter.emit, workspace)
-                try:
-                    return await runtime.run(
-                        plan, tools=calls.govern(Registry()), endpoint=endpoint, emit=reporter.emit
-                    )
-                finally:
-                    self._tool_calls = calls.made
-
-    async def _keep_lease(self, work: "asyncio.Task[RunResult]") -> None:
-        while True:
-            await asyncio.sleep(self._claim.renew_every_seconds)
-            try:
-                renewal = await self._client.renew(self._id, self._claim.fence)
-            except Unreachable as error:
-                logger.warning("the lease could not be renewed yet: %s", error)
-            except Refused as refusal:
-                logger.warning("the lease is lost: %s", refusal.code)
-                self._lease_lost = True
-                work.cancel()
-                return
-            else:
-                if renewal.cancel_requested and not self._cancel_requested:
-                    self._cancel_requested = True
-                    work.cancel()
+            if refusal.code == "execution_ended":
+                return Cancelled(message="The execution had ended before this run could claim it.")
+            return Failed(message=f"The control plane refused the claim: {refusal.code}")
+    async with WorkerClient(url, claim.execution_token) as client:
+        work = Work(url, client, claim)
+        async with work.lease(confirmed_at=worker.sent_at):
+            finish = await work.outcome()
+            if finish is None:
+                return Failed(message=_LOST)
+            return await _finish(client, execution_id, finish)
 
 
-@contextmanager
-def _workspace() -> Iterator[Path]:
-    """An empty folder for this execution's files, removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
+async def _finish(client: WorkerClient, execution_id: UUID, finish: Finish) -> State[None]:
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        await client.finish(execution_id, finish)
+    except Refused as refusal:
+        if is_lost(refusal):
+            return Failed(message=_LOST)
+        return Failed(message=f"The control plane refused to hear the end of the execution: {refusal.code}")
+    match finish.status:
+        case FinalStatus.COMPLETED:
+            return Completed()
+        case FinalStatus.CANCELLED:
+            return Cancelled(message="Cancelled on request.")
+        case FinalStatus.FAILED:
+            return Failed(message=f"The execution failed: {finish.code}. Its events say why.")

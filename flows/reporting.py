@@ -1,7 +1,6 @@
 """Telling the control plane what happens: in order, nothing lost, nothing twice, as soon as the line is free."""
 
 import asyncio
-import json
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,17 +8,23 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import ConfigDict, JsonValue, TypeAdapter
 
-from control_plane.wire.executions import MAX_EVENTS_A_BATCH, EventReceipt, EventReport, EventType, ReportedEvent
+from control_plane.wire.executions import (
+    MAX_BATCH_BYTES,
+    MAX_EVENTS_A_BATCH,
+    EventReceipt,
+    EventReport,
+    EventType,
+    ReportedEvent,
+)
 from control_plane.wire.mending import mended
+from flows.fitting import fitted, size
 
 MAX_WAITING = 2_000
 """Events held back while the control plane doesn't answer; then whoever emits waits too."""
-MAX_BATCH_BYTES = 512 << 10
-"""Half of what the control plane accepts in a body unless it is told otherwise. A larger event travels alone."""
 
-_DATA = TypeAdapter(dict[str, JsonValue])
+_DATA = TypeAdapter(dict[str, JsonValue], config=ConfigDict(hide_input_in_errors=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Reporter:
     """Delivers events of one claim. Use as an async context manager: leaving it delivers what is left.
 
     A failure to deliver is raised by the next `emit` or `flush`: an execution whose story can't be told must not go on.
+    An event too large for one report is cut to fit.
     """
 
     def __init__(self, client: Reporting, execution_id: UUID, *, fence: int) -> None:
@@ -66,7 +72,13 @@ class Reporter:
             self._closed = True
             self._changed.notify_all()
         if self._task:
-            await self._task
+            await asyncio.wait([self._task])
+
+    def abandon(self, reason: Exception) -> None:
+        """Deliver nothing more, not even what waits. `reason` is raised to whoever still emits."""
+        self._failure = reason
+        if self._task:
+            self._task.cancel()
 
     async def emit(self, kind: EventType, data: dict[str, JsonValue]) -> None:
         """Hand over one event. Returns at once unless too many wait. Raises what broke the delivery."""
@@ -91,9 +103,9 @@ class Reporter:
         while batch := await self._next_batch():
             try:
                 await self._client.report(self._execution_id, EventReport(fence=self._fence, events=batch))
-            except Exception as error:  # noqa: BLE001 - it is raised to whoever emits next
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is raised to whoever emits next
                 async with self._changed:
-                    self._failure = error
+                    self._failure = self._failure or error
                     self._sending = False
                     self._changed.notify_all()
                 return
@@ -105,12 +117,12 @@ class Reporter:
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._closed)
             batch: list[_Event] = []
-            size = 0
+            total = 0
             while self._waiting and len(batch) < MAX_EVENTS_A_BATCH:
-                if batch and size + self._waiting[0].size > MAX_BATCH_BYTES:
+                if batch and total + self._waiting[0].size > MAX_BATCH_BYTES:
                     break
                 event = self._waiting.popleft()
-                size += event.size
+                total += event.size
                 if batch and (merged := _merged(batch[-1], event)):
                     batch[-1] = merged
                 else:
@@ -126,8 +138,8 @@ class Reporter:
 
 def _event(kind: EventType, data: dict[str, JsonValue]) -> _Event:
     """Checked here, where the mistake was made, and not in the delivery, where it would stop everything."""
-    checked = _DATA.validate_python(mended(data))
-    return _Event(kind, checked, len(json.dumps(checked)), datetime.now(UTC))
+    checked = fitted(_DATA.validate_python(mended(data)), MAX_BATCH_BYTES)
+    return _Event(kind, checked, size(checked), datetime.now(UTC))
 
 
 def _merged(last: _Event, event: _Event) -> _Event | None:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from pydantic import JsonValue
 from control_plane.wire.decisions import Decision, Outcome, Reason
 from control_plane.wire.executions import EventType
 from control_plane.wire.plan import Plan, PolicyPlan
-from flows.runtimes.protocol import Emit, GovernedTool
+from flows.fitting import MAX_ERROR_BYTES, cut
+from flows.origin import origin
+from flows.runtimes.protocol import Emit, GovernedTool, RunFailed
 from policies.engine import PolicyEngine
 from policies.input import DecisionInput, ToolInput
 from toolsets import Tool, ToolContext, ToolFailed
@@ -32,21 +35,31 @@ MAX_INPUT_CHARACTERS = 100_000
 
 @dataclass(slots=True)
 class ToolCalls:
-    """Governs the tool calls of one execution."""
+    """Governs the tool calls of one execution.
+
+    `told` returns when everything emitted so far has been received, and raises if the execution isn't ours any more: a
+    tool that changes the world runs only after that, so that nothing happens of which nobody knows.
+    """
 
     plan: Plan
     engine: PolicyEngine
     emit: Emit
+    told: Callable[[], Awaitable[None]]
     workspace: Path
     made: int = 0
 
     def govern(self, registry: Registry) -> list[GovernedTool]:
-        """The tools of the plan's toolsets, each behind policy. Raises `ToolsetNotFound`."""
-        return [
-            self._governed(tool, toolset.settings)
+        """The tools of the plan's toolsets, each behind policy. Raises `ToolsetNotFound`, `RunFailed`.
+
+        Loads the toolsets, which is foreign code and may take its time.
+        """
+        tools = [
+            (tool, toolset.settings)
             for toolset in self.plan.toolsets
             for tool in registry.get(toolset.name).tools.values()
         ]
+        _refuse_twins([tool for tool, _ in tools])
+        return [self._governed(tool, settings) for tool, settings in tools]
 
     def _governed(self, tool: Tool, settings: Mapping[str, JsonValue]) -> GovernedTool:
         async def call(arguments: Mapping[str, Any]) -> str:
@@ -61,7 +74,7 @@ class ToolCalls:
             # From here on everyone sees the same: the policies decide about exactly what the tool will get.
             arguments = tool.normalized(arguments)
         except ToolFailed as failure:
-            return await self._completed(tool, call_id, "failed", {"error": str(failure)})
+            return await self._completed(tool, call_id, "failed", _failure(failure))
         decision = await self._decide(tool, arguments)
         await self.emit(EventType.DECISION, {"data": _told(tool, call_id, decision)})
         if not decision.allowed:
@@ -71,6 +84,8 @@ class ToolCalls:
             EventType.TOOL_STARTED,
             {"data": {"tool_name": tool.name, "tool_execution_id": call_id, "tool_input": _shown(arguments)}},
         )
+        if tool.effect != "read":
+            await self.told()
         context = ToolContext(
             execution_id=self.plan.execution_id,
             tool_execution_id=call_id,
@@ -91,8 +106,10 @@ class ToolCalls:
                 arguments=dict(arguments),
             )
             return await self.engine.decide(self.plan.policies, DecisionInput.of_tool_call(self.plan, asked))
-        except Exception:
-            logger.exception("the policy engine failed on %s, which denies", tool.name)
+        except Exception as error:  # noqa: BLE001 - no answer is a deny
+            logger.error(  # noqa: TRY400 - its text isn't for the log
+                "the policy engine failed on %s, which denies\n%s", tool.name, origin(error)
+            )
             return _engine_failed(self.plan.policies)
 
     async def _run(
@@ -107,13 +124,15 @@ class ToolCalls:
                 async with asyncio.timeout(seconds) as limit:
                     result = await tool.call(context, arguments)
             except ToolFailed as failure:
-                outcome.append(("failed", {"error": str(failure)}))
-            except Exception:
+                outcome.append(("failed", _failure(failure)))
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                if _is_cancelled(error):
+                    raise
                 # A tool's own TimeoutError is a failure like any other. A thread can't be stopped, only left alone.
                 if limit.expired():
                     text = f"{tool.name} took longer than {seconds:g} s. What it had begun may still take effect."
                 else:
-                    logger.exception("the tool %s has a bug", tool.name)
+                    logger.error("the tool %s has a bug\n%s", tool.name, origin(error))  # noqa: TRY400 - not its text
                     text = f"{tool.name} failed unexpectedly; the worker's log says why."
                 outcome.append(("failed", {"error": text}))
             else:
@@ -150,6 +169,33 @@ class ToolCalls:
             },
         )
         return json.dumps(output, ensure_ascii=False)
+
+
+def _refuse_twins(tools: Sequence[Tool]) -> None:
+    """Models and policies know a tool by its name alone, so two of one name can't be told apart."""
+    owners: dict[str, list[str]] = {}
+    for tool in tools:
+        owners.setdefault(tool.name, []).append(tool.toolset)
+    for name, toolsets in owners.items():
+        if len(toolsets) > 1:
+            twice = [toolset for toolset, times in Counter(toolsets).items() if times > 1]
+            what = (
+                f"lists the toolset {twice[0]} twice" if twice else f"has {' and '.join(toolsets)}, which both bring it"
+            )
+            raise RunFailed(
+                f"There are two tools called {name}: the agent {what}. Leave one out of its toolsets.",
+                code="duplicate_tools",
+            )
+
+
+def _failure(failure: ToolFailed) -> dict[str, JsonValue]:
+    return {"error": cut(str(failure), MAX_ERROR_BYTES)}
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether we are to stop; a tool may also raise this error by itself, which is a bug of the tool."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _shown(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -17,7 +17,7 @@ class DecisionPoint(StrEnum):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 class AgentInput(_Part):

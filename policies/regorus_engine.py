@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from control_plane import install_command
 from control_plane.wire.decisions import Decision, Outcome, Reason
 from control_plane.wire.plan import PolicyPlan
 from policies.engine import InvalidPolicy
@@ -181,7 +182,7 @@ class RegorusEngine:
     async def _spawn(self) -> _Child:
         spec = find_spec("regorus")
         if spec is None or spec.origin is None:
-            raise EngineFailed("the Rego engine is not installed: pip install 'agent-control-plane[worker]'")
+            raise EngineFailed(f"the Rego engine is not installed: {install_command('worker')}")
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

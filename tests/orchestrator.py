@@ -3,19 +3,21 @@
 import asyncio
 from uuid import UUID, uuid5
 
-from deployments.orchestrator import OrchestratorUnavailable, RunRequest, RunState, RunStatus
+from deployments.orchestrator import OrchestratorRefused, OrchestratorUnavailable, RunRequest, RunState, RunStatus
 
 _NAMESPACE = UUID("5f6f3c63-6a3c-4c57-9a57-0b2f6f3f8f10")
 
 
 class FakeOrchestrator:
-    """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`.
+    """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`,
+    add a work pool to `refuses` to have it refused.
 
     `asked_to_start` is set with the first start.
     """
 
     def __init__(self) -> None:
         self.down = False
+        self.refuses: set[str] = set()
         self.asked_to_start = asyncio.Event()
         self.pools: list[str] = []
         self.started: list[RunRequest] = []
@@ -24,10 +26,12 @@ class FakeOrchestrator:
 
     async def ensure_environment(self, work_pool: str) -> None:
         self._answer()
+        self._refuse(work_pool)
         self.pools.append(work_pool)
 
     async def start(self, request: RunRequest) -> UUID:
         self._answer()
+        self._refuse(request.work_pool)
         self.started.append(request)
         self.asked_to_start.set()
         return uuid5(_NAMESPACE, f"{request.execution_id}:{request.attempt}")
@@ -38,7 +42,7 @@ class FakeOrchestrator:
 
     async def status(self, run_id: UUID) -> RunStatus:
         self._answer()
-        return self.states.get(run_id, RunStatus(RunState.ACTIVE, "Scheduled"))
+        return self.states.get(run_id, RunStatus(RunState.WAITING, "Scheduled"))
 
     def run_url(self, run_id: UUID) -> str:
         return f"http://orchestrator.test/runs/{run_id}"
@@ -48,6 +52,10 @@ class FakeOrchestrator:
 
     async def aclose(self) -> None:
         return
+
+    def _refuse(self, work_pool: str) -> None:
+        if work_pool in self.refuses:
+            raise OrchestratorRefused(f"the fake orchestrator refuses {work_pool}")
 
     def _answer(self) -> None:
         if self.down:

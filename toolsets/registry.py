@@ -1,7 +1,10 @@
-"""Finding the toolsets that are installed. A broken plugin hides only itself, and the registry says why."""
+"""Finding the toolsets that are installed. A broken plugin hides only itself, and the registry says why.
+
+A plugin is foreign code, so it is loaded when somebody asks for it by name, or for everything.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -20,41 +23,60 @@ class ToolsetNotFound(LookupError):
 
 
 class Registry:
-    """The toolsets of this process by name, and for those that could not be loaded the reason."""
+    """The toolsets of this process. Made without loading any."""
 
     def __init__(self, plugins: Iterable[EntryPoint] | None = None) -> None:
-        self.toolsets: dict[str, Toolset] = {}
-        self.broken: dict[str, str] = {}
+        self._toolsets: dict[str, Toolset] = {}
+        self._broken: dict[str, str] = {}
         found = entry_points(group=ENTRY_POINT_GROUP) if plugins is None else plugins
-        for plugin in sorted(found, key=lambda entry: (entry.name, entry.value)):
-            self._load(plugin)
+        self._waiting = sorted(found, key=lambda entry: (entry.name, entry.value))
+        self.names = tuple(sorted({entry.name for entry in self._waiting}))
+
+    @property
+    def toolsets(self) -> Mapping[str, Toolset]:
+        """All that work, by name. Loads every plugin."""
+        self._load_all(self.names)
+        return self._toolsets
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why those that could not be loaded couldn't, by name. Loads every plugin."""
+        self._load_all(self.names)
+        return self._broken
 
     def get(self, name: str) -> Toolset:
-        """One toolset. Raises `ToolsetNotFound` saying what is installed and, if it is broken, why."""
-        if name in self.toolsets:
-            return self.toolsets[name]
-        if name in self.broken:
-            raise ToolsetNotFound(f"The toolset {name} is installed on this worker but broken: {self.broken[name]}")
-        installed = ", ".join(sorted(self.toolsets)) or "none"
+        """One toolset, loaded now if need be. Raises `ToolsetNotFound` with what is installed, or why it is broken."""
+        self._load_all([name])
+        if name in self._toolsets:
+            return self._toolsets[name]
+        if name in self._broken:
+            raise ToolsetNotFound(f"The toolset {name} is installed on this worker but broken: {self._broken[name]}")
+        installed = ", ".join(self.names) or "none"
         raise ToolsetNotFound(
             f"The toolset {name} is not installed on this worker. Install the package that brings it and restart the"
             f" worker. Installed are: {installed}."
         )
 
+    def _load_all(self, names: Collection[str]) -> None:
+        wanted = [plugin for plugin in self._waiting if plugin.name in names]
+        self._waiting = [plugin for plugin in self._waiting if plugin.name not in names]
+        for plugin in wanted:
+            self._load(plugin)
+
     def _load(self, plugin: EntryPoint) -> None:
         try:
             toolset = self._accepted(plugin)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything; it is kept as the reason
-            self.broken[plugin.name] = f"{type(error).__name__}: {error}"
+            self._broken[plugin.name] = f"{type(error).__name__}: {error}"
             logger.warning("the toolset plugin %s is broken: %s", plugin.name, type(error).__name__)
         else:
-            self.toolsets[toolset.name] = toolset
+            self._toolsets[toolset.name] = toolset
 
     def _accepted(self, plugin: EntryPoint) -> Toolset:
         toolset = _registered(plugin.load())
         if toolset.name != plugin.name:
             raise ValueError(f"it calls itself {toolset.name!r} but its entry point is named {plugin.name!r}")
-        if toolset.name in self.toolsets:
+        if toolset.name in self._toolsets:
             raise ValueError("another installed package brings a toolset of the same name")
         return toolset
 

@@ -162,7 +162,7 @@ def _argument_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
             )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
-    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    return create_model(name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
 
 
 class _Schema(GenerateJsonSchema):

@@ -3,12 +3,24 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from control_plane.contract import Body, Name, Read, Text
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """The name of a plugin or policy."""
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"must name each once, but {', '.join(twice)} comes again")
+    return names
+
+
+Identifiers = Annotated[
+    list[Identifier], Field(max_length=50, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
+]
+"""Names of plugins or policies, each once."""
 
 
 class LlmConfig(Body):
@@ -29,8 +41,8 @@ class AgentCreate(Body):
     environment_id: UUID
     agent_type: Identifier = Field(default="agno", description="The runtime that carries the agent out.")
     llm_config: LlmConfig
-    toolsets: list[Identifier] = Field(default=[], max_length=50)
-    policies: list[Identifier] = Field(default=[], max_length=50)
+    toolsets: Identifiers = Field(default=[])
+    policies: Identifiers = Field(default=[])
 
 
 class AgentRead(Read):

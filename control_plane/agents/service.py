@@ -14,9 +14,7 @@ from control_plane.environments import service as environments
 from control_plane.pagination import Page
 from control_plane.policy_bindings import service as policies
 from control_plane.problems import AlreadyExists, Invalid, NotFound
-
-RUNTIMES = "control_plane.runtimes"
-"""Entry point group in which runtimes register the agent types they carry out."""
+from flows.runtimes.protocol import ENTRY_POINT_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class CurrentAgent:
 
 async def create(session: AsyncSession, organization_id: UUID, body: AgentCreate) -> CurrentAgent:
     """A new agent, version 1. Raises `Invalid` for a name it refers to in vain, `AlreadyExists` if its own is taken."""
-    known = sorted(entry.name for entry in entry_points(group=RUNTIMES))
+    known = sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
     if body.agent_type not in known:
         raise Invalid(
             f"There is no agent type {body.agent_type!r}. Known are: {', '.join(known)}.", location="body.agent_type"

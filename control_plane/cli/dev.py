@@ -1,5 +1,6 @@
 """`control-plane dev`: everything on this machine, until somebody stops it."""
 
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -12,8 +13,6 @@ from control_plane.cli.places import data_folder
 from control_plane.embedded.bootstrap import AGENT, ensure, ensure_tenant
 from control_plane.embedded.stack import Stack
 from control_plane.rest import Rest
-
-_LOOK_EVERY_SECONDS = 0.5
 
 
 class Steps:
@@ -36,12 +35,13 @@ def stay_up(data: Path | None, *, port: int | None) -> None:
         with Stack(folder, Steps(console), api_port=port) as stack:
             tenant = ensure_tenant(stack)
             with Rest(stack.api_url, tenant.api_key) as rest:
-                ensure(rest, "/agents", AGENT | {"environment_id": tenant.environment["id"]}, key="name")
+                agent = AGENT | {"environment_id": tenant.environment["id"]}
+                ensure(rest, "/agents", agent, by=("environment_id", "name"))
             stack.start_worker(tenant.environment["work_pool"], tenant.worker_key)
             console.print(_welcome(stack))
             while True:
                 stack.check()
-                time.sleep(_LOOK_EVERY_SECONDS)
+                time.sleep(0.5)
     except KeyboardInterrupt:
         console.print("Stopped. The data is kept.")
 
@@ -57,10 +57,14 @@ def stop_on_termination() -> None:
 
 
 def _welcome(stack: Stack) -> str:
+    command = "control-plane"
+    if data_folder(None).path != stack.data.path:
+        command = f"CONTROL_PLANE_DATA={shlex.quote(str(stack.data.path))} {command}"
     return f"""
 Ready. Ctrl-C stops everything and keeps the data.
   REST API     {stack.api_url}/api/docs
   Prefect UI   {stack.prefect.ui_url}
-  Keys         control-plane keys
-  Try          control-plane run assistant "What time is it?" --follow
+  Keys         {command} keys
+  Try          {command} run assistant "What time is it?" --follow
+A worker runs for the environment dev. Others need one each: GET /api/v1/environments/ID/worker-command says how.
 """

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from control_plane import install_command
 from control_plane.cli.places import data_folder
 from control_plane.embedded.processes import DEFAULT_API_PORT, is_free
 
@@ -87,7 +88,7 @@ def _packages() -> str:
     try:
         installed = distribution(DISTRIBUTION)
     except PackageNotFoundError:
-        raise Wrong(f"{DISTRIBUTION} is not installed.", remedy=f"pip install '{DISTRIBUTION}[all]'") from None
+        raise Wrong(f"{DISTRIBUTION} is not installed.", remedy=install_command("all")) from None
     owners = packages_distributions()
     shared = {name: set(owners.get(name, ())) - {DISTRIBUTION} for name in PACKAGES}
     strangers = sorted({other for others in shared.values() for other in others})
@@ -112,7 +113,7 @@ def _packages() -> str:
 def _extra(extra: str) -> str:
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing:
-        raise Wrong(f"{', '.join(missing)} not installed.", remedy=f"pip install '{DISTRIBUTION}[{extra}]'")
+        raise Wrong(f"{', '.join(missing)} not installed.", remedy=install_command(extra))
     return ", ".join(f"{name} {_version(name)}" for name in EXTRAS[extra])
 
 
@@ -131,17 +132,11 @@ def _toolsets() -> str:
 
 
 def _data_folder(data: Path | None) -> str:
-    try:
-        path = data_folder(data).path
-        probe = path / ".doctor"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise Wrong(
-            f"{error.filename or 'The data folder'}: {error.strerror}.",
-            remedy="Choose a folder you can write to with --data.",
-        ) from None
-    free = shutil.disk_usage(path).free
+    path = data_folder(data).path
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise Wrong(f"{existing} can't be written to.", remedy="Choose a folder that can with --data.")
+    free = shutil.disk_usage(existing).free
     if free < _ROOM_BYTES:
         raise Wrong(f"Only {free >> 20} MiB are free in {path}.", remedy="Make room, or choose another with --data.")
     return f"{path}, {free >> 30} GiB free"

@@ -15,6 +15,8 @@ def explained(error: Exception) -> str | None:
     """What to tell of an error, or None if it is a bug of ours."""
     if isinstance(error, (Failure, ControlPlaneError, ProcessFailed, DataFolderInUse)):
         return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
     # Whoever raised an error of SQLAlchemy's has imported it; most commands never do, and it isn't always installed.
     database_errors = sys.modules.get("sqlalchemy.exc")
     if database_errors and isinstance(error, database_errors.DBAPIError):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from control_plane.cli.places import control_plane, data_folder
-from control_plane.embedded.prefect_server import auth_string
+from control_plane.cli.places import control_plane
+from control_plane.embedded.prefect_server import kept_auth_string
 
 
 def show(data: Path | None) -> None:
@@ -15,4 +15,5 @@ def show(data: Path | None) -> None:
     variables = {"CONTROL_PLANE_URL": found.url, "CONTROL_PLANE_API_KEY": found.api_key}
     for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-    typer.echo(f"# The Prefect UI asks for: {auth_string(data_folder(data))}")
+    if found.folder and (secret := kept_auth_string(found.folder)):
+        typer.echo(f"# The Prefect UI asks for: {secret}")

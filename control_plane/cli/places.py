@@ -14,10 +14,11 @@ DEV = "Start one with `control-plane dev`"
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """The address of a control plane and a key for it."""
+    """The address of a control plane and a key for it. `folder` is its data folder if it is the embedded stack."""
 
     url: str
     api_key: str = field(repr=False)
+    folder: DataFolder | None = None
 
 
 def data_folder(given: Path | None) -> DataFolder:
@@ -37,6 +38,7 @@ def control_plane(data: Path | None) -> ControlPlane:
     url, key = folder.kept("api_url"), folder.kept("api_key")
     if not (url and key):
         raise Failure(
-            f"There is no control plane in {folder.path}. {DEV}, or set CONTROL_PLANE_URL and CONTROL_PLANE_API_KEY."
+            f"There is no control plane in {folder.path}. {DEV}; if one runs on another folder, name that with --data"
+            " or CONTROL_PLANE_DATA; for one elsewhere set CONTROL_PLANE_URL and CONTROL_PLANE_API_KEY."
         )
-    return ControlPlane(url, key)
+    return ControlPlane(url, key, folder)

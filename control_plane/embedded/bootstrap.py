@@ -1,5 +1,6 @@
 """The first organization of an embedded stack, made over the REST API as anybody would make it. Safe to repeat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,32 +39,35 @@ class Tenant:
 def ensure_tenant(stack: Stack) -> Tenant:
     """The demo organization with a project, an environment whose work pool exists, an API key and a worker key."""
     with stack.timed("organization demo"), stack.operator() as operator:
-        organization = ensure(operator, "/organizations", ORGANIZATION, key="slug")
-        api_key = stack.data.kept("api_key") or _issue(
-            stack, operator, f"/organizations/{organization['id']}/api-keys", "api_key"
-        )
+        organization = ensure(operator, "/organizations", ORGANIZATION, by=("slug",))
+        # Keys that were kept belong to the database they were made in.
+        fresh = stack.data.kept("organization_id") != organization["id"]
+        api_key = _key(stack, operator, f"/organizations/{organization['id']}/api-keys", "api_key", fresh=fresh)
     with Rest(stack.api_url, api_key) as rest:
         with stack.timed("project demo"):
-            project = ensure(rest, "/projects", PROJECT, key="slug")
+            project = ensure(rest, "/projects", PROJECT, by=("slug",))
         with stack.timed("environment dev with its work pool"):
-            environment = ensure(rest, "/environments", ENVIRONMENT | {"project_id": project["id"]}, key="slug")
-            worker_key = stack.data.kept("worker_key") or _issue(
-                stack, rest, f"/environments/{environment['id']}/worker-keys", "worker_key"
-            )
+            environment = ensure(rest, "/environments", ENVIRONMENT | {"project_id": project["id"]}, by=("slug",))
+            worker_key = _key(stack, rest, f"/environments/{environment['id']}/worker-keys", "worker_key", fresh=fresh)
+            stack.data.keep("organization_id", organization["id"])
             return Tenant(api_key, worker_key, stack.wait_for_pool(rest, environment["id"]))
 
 
-def ensure(rest: Rest, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
-    """What `body` describes: created, or the one that has the same value under `key` already."""
+def ensure(rest: Rest, path: str, body: dict[str, Any], *, by: Sequence[str]) -> dict[str, Any]:
+    """What `body` describes: created, or the one that has the same values under the names in `by` already."""
     try:
         created: dict[str, Any] = rest.post(path, body)
     except Refused as refusal:
         if refusal.code != "already_exists":
             raise
-        return next(found for found in rest.get(path, **{key: body[key]}) if found[key] == body[key])
+        return next(
+            found
+            for found in rest.get(path, **{name: body[name] for name in by})
+            if all(found[name] == body[name] for name in by)
+        )
     return created
 
 
-def _issue(stack: Stack, rest: Rest, path: str, name: str) -> str:
-    key: str = rest.post(path, {"name": "embedded stack"})["key"]
-    return stack.data.keep(name, key)
+def _key(stack: Stack, rest: Rest, path: str, name: str, *, fresh: bool) -> str:
+    kept = None if fresh else stack.data.kept(name)
+    return kept or stack.data.keep(name, rest.post(path, {"name": "embedded stack"})["key"])

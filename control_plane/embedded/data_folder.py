@@ -10,24 +10,23 @@ from pathlib import Path
 
 
 class DataFolderInUse(Exception):
-    """Another stack runs on this folder."""
+    """Another stack runs on this folder, or it holds something else."""
 
 
 class DataFolder:
-    """Made on first use, readable by its owner only."""
+    """Reading it changes nothing. `locked()` makes it, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o700)
         self._secrets = self.path / "secrets.json"
+        self._lock = self.path / "lock"
 
     def log(self, name: str) -> Path:
         """The log file of a process."""
         return self.path / "logs" / f"{name}.log"
 
     def secret(self, name: str) -> str:
-        """A secret of this installation: the one kept, or a new random one."""
+        """A secret of this installation: the one kept, or a new random one. Only while the folder is locked."""
         return self.kept(name) or self.keep(name, secrets.token_urlsafe(32))
 
     def kept(self, name: str) -> str | None:
@@ -36,7 +35,7 @@ class DataFolder:
         return value
 
     def keep(self, name: str, value: str) -> str:
-        """Keep a value for the next start, in a file that only its owner can read."""
+        """Keep a value for the next start, in a file that only its owner can read. Only while the folder is locked."""
         content = json.dumps(self._read() | {name: value}, indent=2)
         draft = self._secrets.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -48,8 +47,9 @@ class DataFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for one stack. Raises `DataFolderInUse`."""
-        with (self.path / "lock").open("w") as lock:
+        """Make the folder if there is none, and hold it for one stack. Raises `DataFolderInUse`, `OSError`."""
+        self._make()
+        with self._lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -57,6 +57,16 @@ class DataFolder:
                     f"A stack is running on {self.path} already. Stop it, or choose another folder with --data."
                 ) from None
             yield
+
+    def _make(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self._lock.exists():
+            return
+        if any(self.path.iterdir()):
+            raise DataFolderInUse(
+                f"{self.path} holds something else than a control plane's data. Choose another folder with --data."
+            )
+        self.path.chmod(0o700)
 
     def _read(self) -> dict[str, str]:
         if not self._secrets.exists():

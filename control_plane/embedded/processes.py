@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -75,6 +75,16 @@ class Process:
         if (code := self.popen.poll()) is not None:
             raise ProcessFailed(f"{self.name} ended with exit code {code}. {self.last_words()}")
 
+    def listens_on(self, port: int) -> bool:
+        """Whether the program, or one that it has started, is who listens on the port of the loopback interface.
+
+        Nothing secret may be sent to a port before that is known. Only Linux tells; elsewhere this is always true.
+        """
+        if sys.platform != "linux":
+            return True
+        listening = _listening_sockets(port)
+        return any(listening & _open_sockets(pid) for pid in _group(self.popen.pid))
+
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Return when `ready()` is true. Raises `ProcessFailed` if the program ends or `seconds` pass before."""
         deadline = time.monotonic() + seconds
@@ -97,6 +107,30 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(_GRACE_SECONDS)
         self.kill()
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """The sockets on which somebody listens on a port, as `/proc/PID/fd` names them."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # local address and port, state (0A: listening), inode
+    return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+
+
+def _group(leader: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(int(entry.name)) == leader:
+                    yield int(entry.name)
+
+
+def _open_sockets(pid: int) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):  # it has ended, or files of it were closed meanwhile
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(descriptor.readlink()))
+    return found
 
 
 def launch_as(user: int | None, *, death_signal: signal.Signals) -> list[str]:
@@ -156,6 +190,14 @@ def answers(url: str, *, headers: Mapping[str, str] | None = None) -> bool:
         return httpx.get(url, headers=dict(headers or {}), timeout=2.0, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def proxy_environment() -> dict[str, str]:
+    """The proxies that a person has set, for processes that call the world; never for what is on this machine."""
+    names = [f"{scheme}_proxy" for scheme in ("http", "https", "all")]
+    found = {name: os.environ[name] for lower in names for name in (lower, lower.upper()) if name in os.environ}
+    excepted = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return found | {"no_proxy": ",".join(filter(None, (excepted, "127.0.0.1,localhost")))} if found else {}
 
 
 def clean_environment(**more: str) -> dict[str, str]:

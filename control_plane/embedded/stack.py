@@ -1,12 +1,14 @@
 """PostgreSQL, Prefect, the API and a worker, started in the right order, watched, and stopped in the opposite one."""
 
 import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import migrations
 from control_plane.embedded.data_folder import DataFolder
@@ -21,6 +23,7 @@ from control_plane.embedded.processes import (
     clean_environment,
     free_port,
     is_free,
+    proxy_environment,
 )
 from control_plane.embedded.programs import program
 from control_plane.rest import Rest
@@ -28,7 +31,10 @@ from control_plane.settings import Settings
 
 _API_READY_SECONDS = 60.0
 _POOL_READY_SECONDS = 30.0
+_LOOK_EVERY_SECONDS = 0.5
 _PROVIDER_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")
+
+Event = TypeVar("Event")
 
 Step = Callable[[str, float], None]
 """Called after each step with what was done and the seconds it took."""
@@ -74,6 +80,32 @@ class Stack:
         for process in self.processes.values():
             process.check()
 
+    def watched(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The same events as they come. Raises `ProcessFailed` as soon as anything that was started has ended."""
+        arrived: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+
+        def receive() -> None:
+            try:
+                for event in events:
+                    arrived.put((True, event))
+                arrived.put((False, None))
+            except Exception as error:  # noqa: BLE001 - it is raised to whoever reads the events
+                arrived.put((False, error))
+
+        threading.Thread(target=receive, name="events", daemon=True).start()
+        while True:
+            try:
+                more, what = arrived.get(timeout=_LOOK_EVERY_SECONDS)
+            except queue.Empty:
+                self.check()
+                continue
+            if more:
+                yield what
+            elif what is None:
+                return
+            else:
+                raise what
+
     def operator(self) -> Rest:
         """The REST API with the operator's key."""
         return Rest(self.api_url, self.data.secret("operator_key"))
@@ -114,7 +146,9 @@ class Stack:
 
     def wait_for_api(self) -> None:
         """Return when the API answers and has its database. Raises `ProcessFailed`."""
-        self.processes["API"].wait_until(lambda: answers(f"{self.api_url}/ready"), seconds=_API_READY_SECONDS)
+        api = self.processes["API"]
+        port = int(self.api_url.rpartition(":")[2])
+        api.wait_until(lambda: api.listens_on(port) and answers(f"{self.api_url}/ready"), seconds=_API_READY_SECONDS)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -181,6 +215,7 @@ class Stack:
         passed_on = {*_PROVIDER_KEYS, *(f"CONTROL_PLANE_{name.upper()}" for name in Settings.model_fields)}
         passed_on -= {"CONTROL_PLANE_DATABASE_URL", "CONTROL_PLANE_MIGRATION_DATABASE_URL"}
         environment = {name: os.environ[name] for name in passed_on & set(os.environ)} | environment
+        environment |= proxy_environment()
         if self.prefect.auth_string:
             environment["CONTROL_PLANE_PREFECT_AUTH_STRING"] = self.prefect.auth_string
         self._start_process(

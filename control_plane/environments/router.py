@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from control_plane import install_command
 from control_plane.auth.dependencies import (
     Db,
     Hashing,
@@ -57,7 +58,7 @@ async def get_worker_command(
     environment = await environments.get(session, environment_id)
     settings = request.app.state.settings
     return WorkerCommand(
-        install="pip install 'agent-control-plane[worker]'",
+        install=install_command("worker"),
         environment={
             "CONTROL_PLANE_URL": str(settings.public_url).rstrip("/"),
             "CONTROL_PLANE_API_KEY": "<worker key of this environment>",

@@ -1,5 +1,6 @@
 """Environments, their worker keys and the command that starts a worker for them."""
 
+import logging
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
@@ -16,7 +17,9 @@ from control_plane.organizations.schemas import KeyCreate
 from control_plane.pagination import Page
 from control_plane.problems import AlreadyExists, Invalid, NotFound
 from control_plane.projects import service as projects
-from deployments.orchestrator import Orchestrator
+from deployments.orchestrator import Orchestrator, OrchestratorRefused
+
+logger = logging.getLogger(__name__)
 
 
 async def create(session: AsyncSession, organization_id: UUID, body: EnvironmentCreate) -> Environment:
@@ -85,7 +88,12 @@ async def provision(database: Database, orchestrator: Orchestrator) -> None:
     for organization_id, environment_id in missing:
         async with database.tenant(organization_id) as session:
             environment = await get(session, environment_id)
-        await orchestrator.ensure_environment(environment.work_pool)
+        try:
+            await orchestrator.ensure_environment(environment.work_pool)
+        except OrchestratorRefused as error:
+            # One environment that can't be provisioned must not keep the others of all tenants waiting.
+            logger.error("the work pool %s can't be created: %s", environment.work_pool, error)  # noqa: TRY400 - said
+            continue
         async with database.tenant(organization_id) as session:
             await session.execute(
                 update(Environment)

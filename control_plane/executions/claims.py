@@ -17,6 +17,7 @@ from control_plane.executions.state import Status
 from control_plane.problems import Conflict, Invalid, NotFound
 from control_plane.settings import Settings
 from control_plane.wire.executions import (
+    RENEWALS_A_LEASE,
     Claim,
     ClaimRequest,
     EventReceipt,
@@ -27,9 +28,6 @@ from control_plane.wire.executions import (
 )
 from control_plane.wire.mending import mended
 from control_plane.wire.plan import Plan
-
-RENEWALS_A_LEASE = 6
-"""How many times a lease is renewed in its length: five may get lost, and a cancellation is noticed that soon."""
 
 _OURS = frozenset({EventType.STATUS, EventType.DONE})
 """Events that the server alone writes, because they say what it decided."""
@@ -84,7 +82,10 @@ async def claim(
     elif status is not Status.RUNNING or execution.claim_id != request.claim_id:
         raise AlreadyClaimed(f"{execution.claimed_by} carries out this execution.")
     execution.lease_expires_at = execution.attend_at = moment + settings.lease
-    await session.execute(delete(Credential).where(Credential.execution_id == execution.id))
+    # Of requests that repeat a claim, the one that is answered last may be stored first: each has a token that holds.
+    await session.execute(
+        delete(Credential).where(Credential.execution_id == execution.id, Credential.fence != execution.fence)
+    )
     issued = issue(
         session,
         hasher,
@@ -102,6 +103,7 @@ async def claim(
         fence=execution.fence,
         lease_expires_at=execution.lease_expires_at,
         renew_every_seconds=settings.lease.total_seconds() / RENEWALS_A_LEASE,
+        lease_seconds=settings.lease.total_seconds(),
     )
 
 
@@ -119,7 +121,9 @@ async def renew(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int
     execution.lease_expires_at = execution.attend_at = moment + settings.lease
     await session.flush()
     return LeaseRenewal(
-        lease_expires_at=execution.lease_expires_at, cancel_requested=execution.cancel_requested_at is not None
+        lease_expires_at=execution.lease_expires_at,
+        cancel_requested=execution.cancel_requested_at is not None,
+        lease_seconds=settings.lease.total_seconds(),
     )
 
 

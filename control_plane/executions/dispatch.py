@@ -8,18 +8,26 @@ look is safe to repeat, so any number of API processes may do it and any of them
 import asyncio
 import contextlib
 import logging
+import time
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db import Database
+from control_plane.db import Database, now
 from control_plane.environments import service as environments
 from control_plane.executions import service as executions
 from control_plane.executions.models import Execution
 from control_plane.executions.state import Status
 from control_plane.wire.plan import Plan
-from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, RunRequest, RunState
+from deployments.orchestrator import (
+    Orchestrator,
+    OrchestratorRefused,
+    OrchestratorUnavailable,
+    RunRequest,
+    RunState,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +39,13 @@ _FIRST_WAIT = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(minutes=1)
 _CHECK_SCHEDULED_EVERY = timedelta(seconds=30)
 
+CLAIM_WITHIN = timedelta(minutes=1)
+"""A flow run claims within seconds after a worker took it, minutes on a very busy machine. Taking a slow one for lost
+costs nothing but that run: the execution is claimed once, by whoever comes first."""
+
+MOST_RUNS = 5
+"""Flow runs of one execution that may be lost before a claim; more would hide what is wrong on the worker."""
+
 WORKER_LOST = "worker_lost"
 RUN_ENDED_EARLY = "run_ended_early"
 
@@ -38,11 +53,16 @@ RUN_ENDED_EARLY = "run_ended_early"
 class Dispatcher:
     """Dispatches and reconciles in the background of an API process, between `await start()` and `await stop()`."""
 
-    def __init__(self, database: Database, orchestrator: Orchestrator, *, every: timedelta) -> None:
+    def __init__(
+        self, database: Database, orchestrator: Orchestrator, *, every: timedelta, lease: timedelta = timedelta()
+    ) -> None:
         self._database = database
         self._orchestrator = orchestrator
         self._every = every
+        self._lease = lease
+        self._judge_leases_from = time.monotonic() + lease.total_seconds()
         self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._looks = asyncio.Semaphore(CONCURRENCY)
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
         self._reconciler: asyncio.Task[None] | None = None
@@ -76,15 +96,14 @@ class Dispatcher:
         task.add_done_callback(lambda _: self._under_way.pop(execution_id, None))
 
     async def _attend_in_turn(self, organization_id: UUID, execution_id: UUID) -> None:
-        async with self._slots:
-            try:
-                await self.attend(organization_id, execution_id)
-            except OrchestratorUnavailable as error:
-                await self._postpone(organization_id, execution_id, reason=str(error))
-            except Exception:
-                # One broken execution must not stop the others; it stays due, and the log says why.
-                logger.exception("execution %s could not be attended to", execution_id)
-                await self._postpone(organization_id, execution_id, reason="internal error, see the server's log")
+        try:
+            await self.attend(organization_id, execution_id)
+        except (OrchestratorUnavailable, OrchestratorRefused) as error:
+            await self._postpone(organization_id, execution_id, reason=str(error))
+        except Exception:
+            # One broken execution must not stop the others; it stays due, and the log says why.
+            logger.exception("execution %s could not be attended to", execution_id)
+            await self._postpone(organization_id, execution_id, reason="internal error, see the server's log")
 
     async def _postpone(self, organization_id: UUID, execution_id: UUID, *, reason: str) -> None:
         try:
@@ -102,6 +121,8 @@ class Dispatcher:
                 logger.warning("reconciling is delayed: %s", error)
             except Exception:
                 logger.exception("reconciling failed and will be repeated")
+                # Workers couldn't renew either, so they get the time to do so before anybody is called lost.
+                self._judge_leases_from = time.monotonic() + self._lease.total_seconds()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), self._every.total_seconds())
 
@@ -114,16 +135,23 @@ class Dispatcher:
         await environments.provision(self._database, self._orchestrator)
 
     async def attend(self, organization_id: UUID, execution_id: UUID) -> None:
-        """Do for one execution what its status asks for. Raises `OrchestratorUnavailable`."""
-        async with self._database.tenant(organization_id) as session:
-            execution = await executions.get(session, execution_id)
+        """Do for one execution what its status asks for. Raises `OrchestratorUnavailable`, `OrchestratorRefused`."""
+        async with self._looks:
+            async with self._database.tenant(organization_id) as session:
+                execution = await executions.get(session, execution_id)
+            if execution.status == Status.RUNNING:
+                # Not behind those that wait for the orchestrator: a lost worker is noticed even if that hangs.
+                await self._check_lease(execution)
+                return
+        async with self._slots:
+            await self._act(execution)
+
+    async def _act(self, execution: Execution) -> None:
         match Status(execution.status):
             case Status.PENDING:
                 await self._dispatch(execution)
             case Status.SCHEDULED:
                 await self._check_scheduled(execution)
-            case Status.RUNNING:
-                await self._check_lease(execution)
             case Status.CANCELLED | Status.FAILED:
                 await self._clean_up(execution)
             case Status.COMPLETED | Status.WAITING_FOR_APPROVAL | Status.WAITING_FOR_INPUT | Status.PAUSED:
@@ -134,14 +162,19 @@ class Dispatcher:
             plan = Plan.model_validate(await session.scalar(select(Execution.plan).where(Execution.id == execution.id)))
             environment = await environments.get(session, execution.environment_id)
         run_id = await self._orchestrator.start(
-            RunRequest(execution_id=execution.id, work_pool=environment.work_pool, tags=plan.tags())
+            RunRequest(
+                execution_id=execution.id,
+                work_pool=environment.work_pool,
+                attempt=execution.run_attempt,
+                tags=plan.tags(),
+            )
         )
         async with self._database.tenant(execution.organization_id) as session:
             current = await executions.get(session, execution.id, lock=True)
             current.flow_run_id = run_id
             current.dispatch_error = None
             current.dispatch_attempts = 0
-            if current.status == Status.PENDING:
+            if current.status == Status.PENDING and current.run_attempt == execution.run_attempt:
                 current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
                 await executions.move(session, current, Status.SCHEDULED)
             elif current.status in {Status.CANCELLED, Status.FAILED}:
@@ -153,21 +186,42 @@ class Dispatcher:
             raise RuntimeError(f"execution {execution.id} is scheduled without a flow run")
         run = await self._orchestrator.status(execution.flow_run_id)
         async with self._database.tenant(execution.organization_id) as session:
+            moment = await now(session)
+        stuck = run.state is RunState.HANDED_OUT and run.since is not None and moment - run.since > CLAIM_WITHIN
+        if stuck:
+            await self._orchestrator.cancel(execution.flow_run_id)
+        async with self._database.tenant(execution.organization_id) as session:
             current = await executions.get(session, execution.id, lock=True)
-            if current.status != Status.SCHEDULED:
+            if current.status != Status.SCHEDULED or current.run_attempt != execution.run_attempt:
                 return
-            if run.state is RunState.ACTIVE:
-                current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
-                return
+            if run.state in {RunState.WAITING, RunState.HANDED_OUT} and not stuck:
+                current.attend_at = moment + _CHECK_SCHEDULED_EVERY
+            else:
+                await self._start_anew(session, current, run.detail)
+
+    async def _start_anew(self, session: AsyncSession, current: Execution, detail: str) -> None:
+        """Give an execution whose run was lost before any claim another run. Nothing has happened in it yet."""
+        if current.run_attempt + 1 >= MOST_RUNS:
             await executions.end(
                 session,
                 current,
                 Status.FAILED,
-                error=f"The flow run ended before it had claimed the execution ({run.detail}). See its log in Prefect.",
+                error=(
+                    f"{MOST_RUNS} flow runs ended before they had claimed the execution, the last one as {detail}. The"
+                    " logs of the worker and of the flow run say why; mend that and start the execution again."
+                ),
                 code=RUN_ENDED_EARLY,
             )
+            return
+        wait = _FIRST_WAIT * 2**current.run_attempt
+        current.run_attempt += 1
+        current.dispatch_error = f"A flow run ended before it had claimed the execution ({detail}); trying another."
+        current.attend_at = func.clock_timestamp() + wait
+        await executions.move(session, current, Status.PENDING)
+        self._attend_after(wait, current)
 
     async def _check_lease(self, execution: Execution) -> None:
+        wait = timedelta(seconds=max(0.0, self._judge_leases_from - time.monotonic()))
         async with self._database.tenant(execution.organization_id) as session:
             lapsed = await session.scalar(
                 select(Execution)
@@ -179,6 +233,10 @@ class Dispatcher:
                 .with_for_update()
             )
             if lapsed is None:
+                return
+            if wait:
+                # We were away, and with us perhaps the only way to renew.
+                lapsed.attend_at = func.clock_timestamp() + wait
                 return
             if lapsed.cancel_requested_at is not None:
                 await executions.end(
@@ -219,3 +277,9 @@ class Dispatcher:
             wait.total_seconds(), self.attend_soon, organization_id, execution_id
         )
         logger.warning("execution %s is postponed for %.1f s: %s", execution_id, wait.total_seconds(), reason)
+
+    def _attend_after(self, wait: timedelta, execution: Execution) -> None:
+        """Attend sooner than at the next look at everything, which finds it too if this process is gone by then."""
+        self._timers[execution.id] = asyncio.get_running_loop().call_later(
+            wait.total_seconds(), self.attend_soon, execution.organization_id, execution.id
+        )

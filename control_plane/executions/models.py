@@ -15,7 +15,8 @@ class Execution(Base, Resource, TenantOwned):
     """One run of one version of an agent, with everything it may use frozen in `plan`.
 
     `attend_at` is when the reconciler looks at it next: null once it has ended and nothing is left to do. `fence`
-    counts claims; `event_count` is the number of the newest event; `reported_sequence` counts what this claim reported.
+    counts claims, `run_attempt` the runs that were lost before a claim; `event_count` is the number of the newest
+    event; `reported_sequence` counts what this claim reported.
     """
 
     __tablename__ = "executions"
@@ -41,6 +42,7 @@ class Execution(Base, Resource, TenantOwned):
     cancel_requested_at: Mapped[datetime | None]
     event_count: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     reported_sequence: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    run_attempt: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     dispatch_attempts: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     dispatch_error: Mapped[str | None]
     attend_at: Mapped[datetime | None]

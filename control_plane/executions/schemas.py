@@ -27,7 +27,7 @@ class ExecutionCreate(Body):
 
 
 class ExecutionRead(Read):
-    """One run of an agent. `error` says what happened and what to do."""
+    """One run of an agent. `error` says what happened and what to do, `dispatch_error` why it isn't under way yet."""
 
     organization_id: UUID
     project_id: UUID
@@ -44,6 +44,7 @@ class ExecutionRead(Read):
     usage: Usage | None
     flow_run_id: UUID | None
     flow_run_url: str | None
+    dispatch_error: str | None
     cancel_requested_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None

@@ -28,7 +28,8 @@ _RESTS = frozenset({Status.WAITING_FOR_APPROVAL, Status.WAITING_FOR_INPUT, Statu
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     # A worker may claim before we have noted that the orchestrator accepted the run.
     Status.PENDING: frozenset({Status.SCHEDULED, Status.RUNNING, Status.FAILED, Status.CANCELLED}),
-    Status.SCHEDULED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
+    # Back to pending when the run was lost before anybody claimed: nothing has happened, so it is started anew.
+    Status.SCHEDULED: frozenset({Status.PENDING, Status.RUNNING, Status.FAILED, Status.CANCELLED}),
     Status.RUNNING: _RESTS | _ENDS,
     Status.WAITING_FOR_APPROVAL: frozenset({Status.SCHEDULED, Status.RUNNING, Status.FAILED, Status.CANCELLED}),
     Status.WAITING_FOR_INPUT: frozenset({Status.SCHEDULED, Status.RUNNING}) | _ENDS,

@@ -8,7 +8,16 @@ from pydantic import AwareDatetime, Field, JsonValue
 from control_plane.wire.model import WireModel
 
 MAX_EVENTS_A_BATCH = 500
-"""Keeps one report under the server's body limit for events of ordinary size."""
+"""Keeps the numbers and times of a report small beside `MAX_BATCH_BYTES`."""
+
+MAX_BATCH_BYTES = 512 << 10
+"""Of the data of the events in one report, and of the response in a `Finish`, as JSON in UTF-8."""
+
+LEAST_BODY_BYTES = 640 << 10
+"""Every server accepts bodies of this size: a full report and everything around it."""
+
+RENEWALS_A_LEASE = 6
+"""How many times a lease is renewed in its length: four may get lost, and a cancellation is noticed that soon."""
 
 
 class EventType(StrEnum):
@@ -48,7 +57,8 @@ class Claim(WireModel):
     """The right to carry out one execution.
 
     `execution_token` opens this execution only. `fence` grows with every claim; the server refuses what carries an
-    older one. The lease must be renewed before `lease_expires_at`.
+    older one. The lease must be renewed before `lease_expires_at`; it holds for `lease_seconds` from when the server
+    answered, for a worker whose clock differs.
     """
 
     execution_id: UUID
@@ -56,6 +66,12 @@ class Claim(WireModel):
     fence: int
     lease_expires_at: AwareDatetime
     renew_every_seconds: float
+    lease_seconds: float | None = None
+
+    @property
+    def lease_length_seconds(self) -> float:
+        """How long the lease holds, also where the server doesn't say it."""
+        return self.lease_seconds or self.renew_every_seconds * RENEWALS_A_LEASE
 
 
 class LeaseRenewal(WireModel):
@@ -63,6 +79,7 @@ class LeaseRenewal(WireModel):
 
     lease_expires_at: AwareDatetime
     cancel_requested: bool
+    lease_seconds: float | None = None
 
 
 class ReportedEvent(WireModel):

@@ -1,6 +1,7 @@
 """Agents of type `agno`: Agno drives the conversation, the LLM gateway answers for the model."""
 
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -20,6 +21,7 @@ from agno.tools.function import Function
 from httpx import AsyncClient
 from openai import DefaultAsyncHttpxClient
 
+from control_plane.client import is_on_this_machine
 from control_plane.wire.executions import EventType, Usage
 from control_plane.wire.plan import Plan
 from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed, RunResult
@@ -27,6 +29,11 @@ from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed
 _MODEL_RETRIES = 6
 """By the OpenAI SDK, with its back-off (0.5 s, doubling up to 8 s: some 20 s in all), for answers that say «later» and
 for none: a restart of the control plane takes seconds. A model call has no effect on the world."""
+
+
+# Both write prompts, arguments and results of tools into their logs, Agno even as warnings and past our log settings.
+logging.getLogger("agno").disabled = True
+logging.getLogger("openai").setLevel(logging.WARNING)
 
 
 class AgnoRuntime:
@@ -38,7 +45,7 @@ class AgnoRuntime:
         os.environ["AGNO_TELEMETRY"] = "false"
         conversation = _Conversation(plan, emit)
         # Ours, to be closed: Agno never closes its own, and a stream left open keeps the model at work.
-        async with DefaultAsyncHttpxClient() as http:
+        async with DefaultAsyncHttpxClient(trust_env=not is_on_this_machine(endpoint.openai_url)) as http:
             agent = _agent(plan, tools=tools, endpoint=endpoint, conversation=conversation, http=http)
             stream: Any = agent.arun(plan.input.message, stream=True, stream_events=True)
             async with aclosing(stream) as events:

@@ -56,7 +56,10 @@ class Runtime(Protocol):
 
 
 def load(agent_type: str) -> Runtime:
-    """The runtime for an agent type. Raises `RunFailed` naming those that are installed."""
+    """The runtime for an agent type. Raises `RunFailed` naming those that are installed.
+
+    Loads it, which is foreign code and may take its time.
+    """
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if agent_type not in found:
         raise RunFailed(
@@ -64,5 +67,12 @@ def load(agent_type: str) -> Runtime:
             f" {', '.join(sorted(found)) or 'none'}.",
             code="runtime_not_found",
         )
-    runtime: Runtime = found[agent_type].load()()
+    try:
+        runtime: Runtime = found[agent_type].load()()
+    except (Exception, SystemExit) as error:
+        raise RunFailed(
+            f"The runtime for agents of type {agent_type!r} is installed on this worker but broken:"
+            f" {type(error).__name__}: {error}",
+            code="runtime_broken",
+        ) from error
     return runtime

@@ -85,7 +85,7 @@ def test_secrets_are_never_rendered(environment: pytest.MonkeyPatch, rendered: o
         ("CONTROL_PLANE_STREAM_KEEPALIVE", "PT0S"),
         ("CONTROL_PLANE_EXECUTION_TOKEN_LIFETIME", "PT0S"),
         ("CONTROL_PLANE_DATABASE_POOL_SIZE", "0"),
-        ("CONTROL_PLANE_MAX_BODY_BYTES", "10"),
+        ("CONTROL_PLANE_MAX_BODY_BYTES", "655359"),
         ("CONTROL_PLANE_PUBLIC_URL", "not a url"),
     ],
 )

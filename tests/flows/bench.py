@@ -1,6 +1,7 @@
 """A toolset whose tools do what a test needs, and leave a trace when they run."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -62,6 +63,24 @@ async def dawdle(context: ToolContext) -> None:
 def dawdle_in_thread(context: ToolContext) -> None:
     """Take until the test lets go."""
     released.wait(60)
+
+
+@bench.tool(effect="write")
+def leave(context: ToolContext) -> None:
+    """End the program, as a script does."""
+    sys.exit(SECRET)
+
+
+@bench.tool(effect="write")
+async def leave_at_once(context: ToolContext) -> None:
+    """End the program from the event loop."""
+    sys.exit(SECRET)
+
+
+@bench.tool(effect="write")
+async def give_up(context: ToolContext) -> None:
+    """Cancel itself."""
+    raise asyncio.CancelledError
 
 
 class Plugin:

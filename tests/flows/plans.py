@@ -24,18 +24,28 @@ def plan(**changes: Any) -> Plan:
     return Plan(**(values | changes))
 
 
+async def told() -> None:
+    """Everything has been received."""
+
+
 class Story:
     """Events in the order in which they were told. Set `failure` to refuse those of type `refused`."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.refused: str | None = None
+        self.unheard: Exception | None = None
         self.failure: Exception = ConnectionError("the execution isn't ours any more")
 
     async def emit(self, kind: str, data: dict[str, Any]) -> None:
         if kind == self.refused:
             raise self.failure
         self.events.append((kind, data))
+
+    async def told(self) -> None:
+        """Everything has been received, unless `unheard` is set: then it raises that."""
+        if self.unheard:
+            raise self.unheard
 
     @property
     def kinds(self) -> list[str]:

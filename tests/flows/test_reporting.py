@@ -6,8 +6,15 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from control_plane.wire.executions import MAX_EVENTS_A_BATCH, EventReceipt, EventReport, EventType
-from flows.reporting import MAX_BATCH_BYTES, MAX_WAITING, Reporter
+from control_plane.wire.executions import (
+    LEAST_BODY_BYTES,
+    MAX_BATCH_BYTES,
+    MAX_EVENTS_A_BATCH,
+    EventReceipt,
+    EventReport,
+    EventType,
+)
+from flows.reporting import MAX_WAITING, Reporter
 
 pytestmark = pytest.mark.unit
 
@@ -119,14 +126,41 @@ async def test_a_batch_stays_below_the_servers_body_limit(line: Line, reporter: 
     assert max(len(report.model_dump_json()) for report in line.reports) < MAX_BATCH_BYTES + 1000
 
 
-async def test_an_event_larger_than_a_batch_travels_alone(line: Line, reporter: Reporter) -> None:
+@pytest.mark.parametrize("text", ["x", "\x01", "\U0001f600"])
+async def test_an_event_too_large_for_a_report_is_cut_to_fit(line: Line, reporter: Reporter, text: str) -> None:
+    told = {"role": "assistant", "content": text * MAX_BATCH_BYTES, "message_id": "m1"}
+
+    await reporter.emit(EventType.MESSAGE, told)
+    await reporter.flush()
+
+    [event] = line.reports[0].events
+    assert (event.data["role"], event.data["message_id"]) == ("assistant", "m1")
+    assert f"(cut: it has {MAX_BATCH_BYTES} characters)" in str(event.data["content"])
+    assert len(line.reports[0].model_dump_json()) <= MAX_BATCH_BYTES + 1000
+
+
+async def test_a_full_report_fits_into_the_least_body_that_a_server_accepts(line: Line, reporter: Reporter) -> None:
+    share = MAX_BATCH_BYTES // MAX_EVENTS_A_BATCH - len('{"status": ""}')
     await hold(line, reporter)
-    await tell(reporter, "small", "x" * MAX_BATCH_BYTES, "small")
+    await tell(reporter, *["x" * share] * MAX_EVENTS_A_BATCH)
 
     line.open.set()
     await reporter.flush()
 
-    assert [len(report.events) for report in line.reports] == [1, 1, 1, 1]
+    assert len(line.reports[1].events) == MAX_EVENTS_A_BATCH
+    assert len(line.reports[1].model_dump_json()) < LEAST_BODY_BYTES
+
+
+async def test_what_is_abandoned_is_not_told_and_leaving_does_not_wait_for_it(line: Line) -> None:
+    line.open.clear()
+    async with asyncio.timeout(10), Reporter(line, EXECUTION, fence=1) as reporter:
+        await tell(reporter, "under way")
+        await line.reached.wait()
+        reporter.abandon(ConnectionError("not ours any more"))
+        with pytest.raises(ConnectionError, match="not ours any more"):
+            await tell(reporter, "more")
+
+    assert line.reports == []
 
 
 async def test_waiting_chunks_of_one_message_become_one(line: Line, reporter: Reporter) -> None:

@@ -1,23 +1,42 @@
+import asyncio
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from control_plane.wire.decisions import Decision, Outcome, Reason
+from control_plane.wire.executions import EventReceipt, EventReport
 from control_plane.wire.plan import PolicyPlan, ToolsetPlan
-from flows.runtimes.protocol import GovernedTool
+from flows.reporting import Reporter
+from flows.runtimes.protocol import GovernedTool, RunFailed
 from flows.tool_calls import ToolCalls
 from tests.flows import bench
 from tests.flows.bench import Judge
-from tests.flows.plans import Story, plan
+from tests.flows.plans import Story, plan, told
+from tests.flows.prefect_api import PrefectApi
 from tests.flows.workshop import ALLOWED, Open, registry
-from toolsets.registry import ToolsetNotFound
+from toolsets.registry import Registry, ToolsetNotFound
 
 pytestmark = pytest.mark.integration
 
 REASON = Reason(policy="gentle", version=4, rule="no_hammers", reason="hammers are loud")
 DENIED = Decision(outcome=Outcome.DENY, reasons=(REASON,))
 WAITS = Decision(outcome=Outcome.REQUIRE_APPROVAL, reasons=(REASON,))
+BENCH = plan(toolsets=[ToolsetPlan(name="bench")])
+
+
+class Deaf:
+    """A control plane that takes no report until it is open."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+
+    async def report(self, execution_id: UUID, report: EventReport) -> EventReceipt:
+        assert execution_id == UUID(int=1)
+        await self.open.wait()
+        return EventReceipt(sequence=report.events[-1].sequence)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +119,62 @@ async def test_what_can_not_be_told_is_not_done(workshop: Open, story: Story, re
     assert bench.ran == []
 
 
+async def test_a_tool_that_changes_the_world_does_not_run_before_the_control_plane_has_heard_of_it(
+    prefect: PrefectApi,
+) -> None:
+    line = Deaf()
+    async with prefect.used(), Reporter(line, UUID(int=1), fence=1) as reporter:
+        asked = asyncio.Event()
+
+        async def told() -> None:
+            asked.set()
+            await reporter.flush()
+
+        calls = ToolCalls(BENCH, Judge(ALLOWED), reporter.emit, told, Path("/workspace"))
+        tools = {tool.name: tool for tool in calls.govern(registry())}
+        await tools["bench_count"].call({})
+        reading = len(bench.ran)
+        hammering = asyncio.create_task(tools["bench_hammer"].call({"nail": "long"}))
+        waiting = asyncio.create_task(asked.wait())
+        await asyncio.wait([hammering, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        before = len(bench.ran)
+        line.open.set()
+        await hammering
+
+    assert [reading, before, len(bench.ran)] == [1, 1, 2]
+
+
+async def test_a_tool_that_changes_the_world_does_not_run_when_its_execution_is_lost(
+    workshop: Open, story: Story
+) -> None:
+    story.unheard = ConnectionError("the execution isn't ours any more")
+
+    with pytest.raises(ConnectionError):
+        await workshop().call("hammer", nail="long")
+
+    assert bench.ran == []
+
+
+def test_a_toolset_that_is_listed_twice_is_refused(story: Story) -> None:
+    twice = plan(toolsets=[ToolsetPlan(name="bench"), ToolsetPlan(name="bench")])
+
+    with pytest.raises(RunFailed, match="lists the toolset bench twice") as caught:
+        ToolCalls(twice, Judge(ALLOWED), story.emit, told, Path("/workspace")).govern(registry())
+
+    assert caught.value.code == "duplicate_tools"
+
+
+def test_two_toolsets_with_a_tool_of_the_same_name_are_refused(story: Story) -> None:
+    twins = plan(toolsets=[ToolsetPlan(name="a"), ToolsetPlan(name="a_b")])
+    both = Registry([EntryPoint(name, f"tests.flows.twins:{name}", "control_plane.toolsets") for name in ("a", "a_b")])
+
+    with pytest.raises(RunFailed, match="two tools called a_b_c: the agent has a and a_b, which both bring it"):
+        ToolCalls(twins, Judge(ALLOWED), story.emit, told, Path("/workspace")).govern(both)
+
+
 def test_every_tool_of_the_plan_is_governed(story: Story) -> None:
-    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, Path("/workspace"))
+    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
     governed = calls.govern(registry())
 
@@ -110,7 +183,7 @@ def test_every_tool_of_the_plan_is_governed(story: Story) -> None:
 
 
 def test_a_governed_tool_has_no_other_way_to_its_function_than_call(story: Story) -> None:
-    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, Path("/workspace"))
+    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
     [tool, *_] = calls.govern(registry())
 
@@ -120,7 +193,7 @@ def test_a_governed_tool_has_no_other_way_to_its_function_than_call(story: Story
 
 
 def test_a_toolset_that_is_missing_stops_before_anything_runs(story: Story) -> None:
-    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="forge")]), Judge(ALLOWED), story.emit, Path("/workspace"))
+    calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="forge")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
     with pytest.raises(ToolsetNotFound, match="forge"):
         calls.govern(registry())

@@ -1,4 +1,5 @@
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 
 from control_plane.wire.decisions import Decision, Outcome
 from control_plane.wire.plan import Limits
+from flows.fitting import MAX_ERROR_BYTES
 from flows.tool_calls import MAX_INPUT_CHARACTERS
 from tests.flows import bench
 from tests.flows.bench import SECRET
@@ -65,6 +67,9 @@ async def test_the_same_call_of_a_repeated_execution_has_the_same_key(workshop: 
         ("decline", "The nail is bent."),
         ("slip", "bench_slip failed unexpectedly; the worker's log says why."),
         ("hang_up", "bench_hang_up failed unexpectedly; the worker's log says why."),
+        ("leave", "bench_leave failed unexpectedly; the worker's log says why."),
+        ("leave_at_once", "bench_leave_at_once failed unexpectedly; the worker's log says why."),
+        ("give_up", "bench_give_up failed unexpectedly; the worker's log says why."),
     ],
 )
 async def test_a_tool_that_fails_is_told_to_the_model_and_the_run_goes_on(
@@ -81,6 +86,32 @@ async def test_the_text_of_a_bug_is_not_for_the_model(workshop: Open, story: Sto
     await workshop().call("slip")
 
     assert SECRET not in json.dumps(story.events)
+
+
+@pytest.mark.parametrize("tool", ["slip", "leave", "decline"])
+async def test_the_log_says_where_a_tool_failed_and_nothing_of_what_it_was_about(
+    workshop: Open, caplog: pytest.LogCaptureFixture, tool: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    await workshop().call(tool)
+
+    assert SECRET not in caplog.text
+
+
+async def test_the_log_names_the_error_and_the_line_of_a_bug(workshop: Open, caplog: pytest.LogCaptureFixture) -> None:
+    await workshop().call("slip")
+
+    assert "the tool bench_slip has a bug\nbuiltins.ValueError\n" in caplog.text
+    assert f"{bench.__file__}:" in caplog.text
+    assert " in slip" in caplog.text
+
+
+async def test_a_long_failure_is_told_in_part(workshop: Open, story: Story) -> None:
+    answer = await workshop().call("hammer", **{"x" * MAX_ERROR_BYTES: 1})
+
+    assert "(cut: it has " in answer["error"]
+    assert len(json.dumps(story.of("tool_completed")[0])) < MAX_ERROR_BYTES + 500
 
 
 @pytest.mark.parametrize("tool", ["dawdle", "dawdle_in_thread"])

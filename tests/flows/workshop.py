@@ -29,7 +29,7 @@ class Workshop:
         toolsets = [ToolsetPlan(name="bench", settings={"grip": "firm"})]
         policies = [PolicyPlan(name="gentle", version=4, module="")]
         self.plan = plan(**({"toolsets": toolsets, "policies": policies} | changes))
-        self.calls = ToolCalls(self.plan, judge, story.emit, Path("/workspace"))
+        self.calls = ToolCalls(self.plan, judge, story.emit, story.told, Path("/workspace"))
         self._tools = {tool.name: tool for tool in self.calls.govern(registry())}
         self._prefect = prefect
 

@@ -41,7 +41,7 @@ class Running:
             "toolsets": ["clock", "files"],
             "policies": ["no_destructive_tools"],
         }
-        return ensure(self.rest, "/agents", body | changes, key="name")
+        return ensure(self.rest, "/agents", body | changes, by=("environment_id", "name"))
 
     def start(self, agent: dict[str, Any], message: str, **context: Any) -> dict[str, Any]:
         """Start an execution."""
@@ -83,7 +83,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             with Rest(stack.api_url, tenant.api_key) as rest:
                 project_id = tenant.environment["project_id"]
                 body = {"name": "Scripted", "slug": "scripted", "project_id": project_id}
-                created = ensure(rest, "/environments", body, key="slug")
+                created = ensure(rest, "/environments", body, by=("slug",))
                 environment = stack.wait_for_pool(rest, created["id"])
                 worker_key = rest.post(f"/environments/{environment['id']}/worker-keys", {"name": "journeys"})["key"]
                 worker = stack.start_worker(environment["work_pool"], worker_key)

@@ -38,6 +38,21 @@ def test_a_demo_that_fails_says_why_and_leaves_nothing_running(terminal: Termina
     assert processes_of(terminal.data) == []
 
 
+def test_a_demo_whose_worker_dies_says_so(terminal: Terminal) -> None:
+    running = terminal.demo()
+    terminal.until_printed(running, "worker: prefect worker start")
+    [worker] = [
+        pid for pid in processes_of(terminal.data) if b"worker\0start" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+    os.kill(worker, signal.SIGKILL)
+    output, _ = running.communicate(timeout=60)
+
+    assert running.returncode == 1
+    assert "The demo failed. worker env-demo-dev ended with exit code -9. Its log is" in output
+    assert processes_of(terminal.data) == []
+
+
 def test_a_process_that_ends_early_is_named_with_its_log(terminal: Terminal) -> None:
     running = terminal.demo(PREFECT_SERVER_DATABASE_CONNECTION_URL="oracle://nowhere")
 

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from control_plane.auth.credentials import Hasher
-from control_plane.db import APPLICATION_ROLE, SYSTEM_ROLE
 from control_plane.settings import Settings
+from migrations.tenancy import APPLICATION_ROLE, SYSTEM_ROLE
 from tests.conftest import TestDatabase
 from tests.tenants import Tenant
 

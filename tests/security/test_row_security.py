@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.api import metadata
-from control_plane.db import APPLICATION_ROLE, SYSTEM_ROLE, Database
+from control_plane.db import Database
+from migrations.tenancy import APPLICATION_ROLE, SYSTEM_ROLE
 from tests.conftest import TestDatabase
 from tests.tenants import Tenant
 from tests.worker import claimed, message

@@ -71,3 +71,28 @@ def test_a_missing_toolset_is_named_together_with_those_that_are_there() -> None
 def test_a_worker_without_toolsets_says_so() -> None:
     with pytest.raises(ToolsetNotFound, match=r"Installed are: none\."):
         Registry([]).get("kubernetes")
+
+
+def test_a_plugin_is_not_loaded_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    load = EntryPoint.load
+
+    def noted(plugin: EntryPoint) -> object:
+        loaded.append(plugin.name)
+        return load(plugin)
+
+    monkeypatch.setattr(EntryPoint, "load", noted)
+    registry = Registry([GOOD, plugin("storm", "Raises")])
+    before = list(loaded)
+
+    registry.get("weather")
+    registry.get("weather")
+
+    assert before == []
+    assert loaded == ["weather"]
+    assert set(registry.broken) == {"storm"}
+    assert loaded == ["weather", "storm"]
+
+
+def test_what_is_installed_is_known_without_loading_it() -> None:
+    assert Registry([GOOD, plugin("storm", "Raises")]).names == ("storm", "weather")

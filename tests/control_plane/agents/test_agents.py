@@ -65,6 +65,18 @@ async def test_an_unknown_field_of_the_model_settings_is_refused_and_named(acme:
     assert [error["location"] for error in response.json()["errors"]] == ["body.llm_config.base_url"]
 
 
+@pytest.mark.parametrize("field", ["toolsets", "policies"])
+async def test_a_name_that_is_listed_twice_is_refused(acme: Tenant, field: str) -> None:
+    body = literal_body(acme) | {field: ["read_only", "require_approval_for_prod", "read_only"]}
+
+    response = await acme.client.post("/agents", json=body)
+
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
+    assert error["location"] == f"body.{field}"
+    assert "must name each once, but read_only comes again" in error["message"]
+
+
 async def test_an_unknown_agent_type_is_refused_with_the_list_of_known_ones(acme: Tenant) -> None:
     response = await acme.client.post("/agents", json=literal_body(acme) | {"agent_type": "abacus"})
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane import install_command
 from control_plane.cli import doctor
 from control_plane.cli.doctor import Wrong, checks
 from control_plane.embedded.programs import program
@@ -54,14 +55,24 @@ def test_a_missing_extra_is_told_with_the_command_that_brings_it(monkeypatch: py
     with pytest.raises(Wrong, match="no_such_package not installed") as wrong:
         look("extra [embedded]")
 
-    assert wrong.value.remedy == "pip install 'agent-control-plane[embedded]'"
+    assert wrong.value.remedy == install_command("embedded")
 
 
 def test_a_data_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(Wrong, match="Not a directory"):
+    with pytest.raises(Wrong, match="can't be written to"):
         look("data folder", tmp_path / "file" / "data")
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    look("data folder", tmp_path)
+    look("data folder", tmp_path / "none" / "yet")
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_migrated_database_is_recognised(test_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

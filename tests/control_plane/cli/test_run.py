@@ -19,6 +19,7 @@ def data(tmp_path: Path, api_url: str, acme: Tenant) -> Path:
     folder = DataFolder(tmp_path)
     folder.keep("api_url", api_url)
     folder.keep("api_key", acme.api_key)
+    folder.keep("prefect_password", "of-prefect")
     return tmp_path
 
 
@@ -87,4 +88,19 @@ async def test_keys_are_printed_as_shell_variables(
     keys.show(data)
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"export CONTROL_PLANE_URL={api_url}", f"export CONTROL_PLANE_API_KEY={acme.api_key}"]
+    assert lines == [
+        f"export CONTROL_PLANE_URL={api_url}",
+        f"export CONTROL_PLANE_API_KEY={acme.api_key}",
+        "# The Prefect UI asks for: admin:of-prefect",
+    ]
+
+
+async def test_for_a_control_plane_elsewhere_only_its_own_keys_are_printed(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONTROL_PLANE_URL", "http://elsewhere.test")
+    monkeypatch.setenv("CONTROL_PLANE_API_KEY", "cp_key_1")
+
+    keys.show(data)
+
+    assert "Prefect" not in capsys.readouterr().out

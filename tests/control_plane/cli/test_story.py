@@ -84,4 +84,27 @@ def test_an_execution_without_usage_ends_with_its_error(story: Story, output: io
 
     story.tell(StreamedEvent(1, "done", done))
 
-    assert "done      The worker stopped answering." in output.getvalue()
+    assert "error     The worker stopped answering." in output.getvalue()
+
+
+def test_an_error_that_ends_the_execution_is_told_once(story: Story, output: io.StringIO) -> None:
+    story.tell(StreamedEvent(1, "error", {"error": "The model call failed."}))
+    story.tell(StreamedEvent(2, "done", {"status": "failed", "usage": None, "error": "The model call failed."}))
+
+    assert output.getvalue().count("The model call failed.") == 1
+
+
+def test_names_that_look_like_emoji_or_markup_are_told_as_they_are(story: Story, output: io.StringIO) -> None:
+    reason = {"policy": "p", "version": 1, "rule": "\x1b[2J", "reason": "redis:key:x:1 \\\\\\"}
+
+    story.tell(StreamedEvent(1, "decision", {"data": {"outcome": "deny", "tool_name": ":bomb:", "reasons": [reason]}}))
+
+    assert "deny :bomb:" in output.getvalue()
+    assert "redis:key:x:1 \\\\\\ (policy p v1, rule \ufffd[2J)" in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind", ["status", "message", "message_chunk", "decision", "tool_started", "tool_completed", "error", "done"]
+)
+def test_an_event_that_says_nothing_ends_nothing(story: Story, kind: str) -> None:
+    story.tell(StreamedEvent(1, kind, {}))

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.embedded.processes import Process, ProcessFailed, clean_environment, free_port, is_free
+from control_plane.embedded.processes import (
+    Process,
+    ProcessFailed,
+    clean_environment,
+    free_port,
+    is_free,
+    proxy_environment,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -160,3 +167,34 @@ def test_a_clean_environment_holds_no_credential(monkeypatch: pytest.MonkeyPatch
     assert environment["MORE"] == "y"
     assert environment["PATH"] == os.environ["PATH"]
     assert "x" not in environment.values()
+
+
+def test_who_listens_on_a_port_is_told_from_a_stranger(python: PythonPrograms) -> None:
+    process = python(
+        "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True);"
+        " time.sleep(60)"
+    )
+    own_port = int(printed(process))
+
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        assert process.listens_on(own_port)
+        assert not process.listens_on(stranger.getsockname()[1])
+
+
+def test_a_port_is_its_own_also_if_a_program_that_it_has_started_listens(python: PythonPrograms) -> None:
+    process = python(
+        "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '"
+        'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True);'
+        " time.sleep(60)']); time.sleep(60)"
+    )
+
+    assert process.listens_on(int(printed(process)))
+
+
+def test_proxies_are_for_the_world_and_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "intranet.test")
+
+    environment = proxy_environment()
+
+    assert environment == {"HTTPS_PROXY": "http://proxy.test:3128", "no_proxy": "intranet.test,127.0.0.1,localhost"}

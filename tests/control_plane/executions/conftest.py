@@ -84,6 +84,14 @@ class Shop:
         async with self.database.tenant(self.organization_id) as session:
             await session.execute(text(f"UPDATE executions SET {assignments} WHERE id = :id"), {"id": execution_id})
 
+    async def dispatched(self, dispatcher: Dispatcher) -> tuple[UUID, UUID]:
+        """A new execution that has been handed to the orchestrator: its id and its run's."""
+        execution_id = await self.start()
+        await dispatcher.attend(self.organization_id, execution_id)
+        run_id = (await self.read(execution_id)).flow_run_id
+        assert run_id is not None
+        return execution_id, run_id
+
     async def attend(self, dispatcher: Dispatcher, execution_id: UUID) -> None:
         """One look of the dispatcher at one execution, with what it does when that fails."""
         dispatcher.attend_soon(self.organization_id, execution_id)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.tenants import Tenant, client, created
-from tests.worker import claimed
+from tests.worker import Claimed, claimed
 
 pytestmark = pytest.mark.integration
 
@@ -33,6 +33,7 @@ async def test_a_lease_holds_for_as_long_as_the_settings_say_and_is_renewed_six_
     remaining = datetime.fromisoformat(claim["lease_expires_at"]) - datetime.now(UTC)
     assert timedelta(seconds=15) < remaining <= timedelta(seconds=20)
     assert claim["renew_every_seconds"] == pytest.approx(20 / 6)
+    assert claim["lease_seconds"] == 20
 
 
 async def test_the_same_claim_may_be_repeated(acme: Tenant) -> None:
@@ -45,18 +46,35 @@ async def test_the_same_claim_may_be_repeated(acme: Tenant) -> None:
     assert second["fence"] == first["fence"]
 
 
-async def test_a_repeated_claim_replaces_the_token(acme: Tenant, api_url: str) -> None:
+async def test_every_token_of_a_repeated_claim_holds_whichever_answer_arrives(acme: Tenant, api_url: str) -> None:
     execution = await acme.start()
     claim_id = str(uuid4())
     first = await acme.claim(execution["id"], claim_id=claim_id)
     second = await acme.claim(execution["id"], claim_id=claim_id)
 
     async with client(api_url, first["execution_token"]) as old, client(api_url, second["execution_token"]) as new:
-        refused = await old.get(f"/worker/executions/{execution['id']}/plan")
-        accepted = await new.get(f"/worker/executions/{execution['id']}/plan")
+        answers = [await http.get(f"/worker/executions/{execution['id']}/plan") for http in (old, new)]
 
-    assert refused.status_code == 401
-    assert accepted.status_code == 200
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_every_token_of_a_repeated_claim_dies_with_the_execution(
+    acme: Tenant, test_database: TestDatabase
+) -> None:
+    execution = await acme.start()
+    claim_id = str(uuid4())
+    await acme.claim(execution["id"], claim_id=claim_id)
+    claim = await acme.claim(execution["id"], claim_id=claim_id)
+    async with client(str(acme.client.base_url).removesuffix("/api/v1/"), claim["execution_token"]) as http:
+        await Claimed(http, execution["id"], claim).finish()
+
+    with psycopg.connect(test_database.superuser_url) as connection:
+        rows = connection.execute(
+            "SELECT expires_at < now() + interval '2 minutes' FROM credentials WHERE execution_id = %s",
+            [execution["id"]],
+        ).fetchall()
+
+    assert rows == [(True,), (True,)]
 
 
 async def test_a_second_process_is_refused(acme: Tenant) -> None:
@@ -153,6 +171,7 @@ async def test_a_renewal_prolongs_the_lease(acme: Tenant, api_url: str) -> None:
 
     assert response.status_code == 200
     assert response.json()["cancel_requested"] is False
+    assert response.json()["lease_seconds"] == 20
     assert response.json()["lease_expires_at"] > worker.claim["lease_expires_at"]
 
 

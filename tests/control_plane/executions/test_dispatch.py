@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from control_plane.db import Database
-from control_plane.executions.dispatch import Dispatcher
+from control_plane.executions.dispatch import CLAIM_WITHIN, MOST_RUNS, Dispatcher
 from control_plane.wire.executions import FinalStatus
 from deployments.orchestrator import RunRequest, RunState, RunStatus
 from tests.control_plane.executions.conftest import Shop
@@ -192,14 +192,43 @@ async def test_a_run_that_is_done_before_it_was_noted_is_noted_and_not_cancelled
 
 
 @pytest.mark.parametrize("state", [RunState.ENDED, RunState.MISSING])
-async def test_a_run_that_ended_without_a_claim_fails_the_execution(
+async def test_a_run_that_was_lost_before_a_claim_is_followed_by_another(
     shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator, state: RunState
 ) -> None:
-    execution_id = await shop.start()
+    execution_id, first = await shop.dispatched(dispatcher)
+    orchestrator.states[first] = RunStatus(state, "Crashed: no space left")
+
     await dispatcher.attend(shop.organization_id, execution_id)
-    run_id = (await shop.read(execution_id)).flow_run_id
-    assert run_id is not None
-    orchestrator.states[run_id] = RunStatus(state, "Crashed: no space left")
+    meanwhile = await shop.read(execution_id)
+    await dispatcher.attend(shop.organization_id, execution_id)
+
+    execution = await shop.read(execution_id)
+    assert meanwhile.status == "pending"
+    assert meanwhile.dispatch_error is not None
+    assert "Crashed: no space left" in meanwhile.dispatch_error
+    assert execution.status == "scheduled"
+    assert execution.flow_run_id != first
+    assert [request.attempt for request in orchestrator.started] == [0, 1]
+
+
+async def test_the_next_run_is_started_within_moments(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id, run_id = await shop.dispatched(dispatcher)
+    orchestrator.states[run_id] = RunStatus(RunState.ENDED, "Crashed")
+    orchestrator.asked_to_start.clear()
+
+    await dispatcher.attend(shop.organization_id, execution_id)
+
+    await asyncio.wait_for(orchestrator.asked_to_start.wait(), 10)
+
+
+async def test_an_execution_whose_runs_are_lost_again_and_again_fails_and_says_why(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id, run_id = await shop.dispatched(dispatcher)
+    orchestrator.states[run_id] = RunStatus(RunState.ENDED, "Crashed: no space left")
+    await shop.change(execution_id, f"run_attempt = {MOST_RUNS - 1}")
 
     await dispatcher.attend(shop.organization_id, execution_id)
 
@@ -209,6 +238,45 @@ async def test_a_run_that_ended_without_a_claim_fails_the_execution(
     assert execution.error is not None
     assert "Crashed: no space left" in execution.error
     assert (await shop.events(execution_id))[-1].type == "done"
+
+
+async def test_a_run_that_was_taken_long_ago_and_never_claimed_is_cancelled_and_followed_by_another(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id, run_id = await shop.dispatched(dispatcher)
+    long_ago = datetime.now(UTC) - CLAIM_WITHIN - timedelta(seconds=5)
+    orchestrator.states[run_id] = RunStatus(RunState.HANDED_OUT, "Pending", since=long_ago)
+
+    await dispatcher.attend(shop.organization_id, execution_id)
+
+    execution = await shop.read(execution_id)
+    assert orchestrator.cancelled == [run_id]
+    assert (execution.status, execution.run_attempt) == ("pending", 1)
+
+
+async def test_a_run_that_was_taken_just_now_is_left_to_claim(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id, run_id = await shop.dispatched(dispatcher)
+    orchestrator.states[run_id] = RunStatus(RunState.HANDED_OUT, "Pending", since=datetime.now(UTC))
+
+    await dispatcher.attend(shop.organization_id, execution_id)
+
+    assert orchestrator.cancelled == []
+    assert (await shop.read(execution_id)).status == "scheduled"
+
+
+async def test_a_run_that_the_orchestrator_refuses_is_told_of_and_tried_again(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    orchestrator.refuses.add("env-acme-staging")
+    execution_id = await shop.start()
+
+    await shop.attend(dispatcher, execution_id)
+
+    execution = await shop.read(execution_id)
+    assert (execution.status, execution.dispatch_attempts) == ("pending", 1)
+    assert execution.dispatch_error == "the fake orchestrator refuses env-acme-staging"
 
 
 async def test_a_run_that_waits_for_a_worker_is_looked_at_again_later(shop: Shop, dispatcher: Dispatcher) -> None:

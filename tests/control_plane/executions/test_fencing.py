@@ -1,5 +1,6 @@
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from tests.conftest import TestDatabase
@@ -33,6 +34,23 @@ async def test_the_token_of_an_earlier_claim_opens_nothing(
 
         response = await worker.report(message(1))
 
+    assert response.status_code == 401
+
+
+async def test_no_token_of_an_earlier_claim_survives_a_new_one_even_if_that_claim_was_repeated(
+    acme: Tenant, api_url: str, test_database: TestDatabase
+) -> None:
+    claim_id = str(uuid4())
+    async with claimed(acme, api_url, claim_id=claim_id) as worker:
+        await acme.claim(worker.execution_id, claim_id=claim_id)
+        await put_back(test_database, worker.execution_id)
+        await acme.claim(worker.execution_id)
+
+        response = await worker.report(message(1))
+
+    with psycopg.connect(test_database.superuser_url) as connection:
+        fences = connection.execute("SELECT fence FROM credentials WHERE execution_id = %s", [worker.execution_id])
+        assert fences.fetchall() == [(2,)]
     assert response.status_code == 401
 
 

@@ -1,17 +1,36 @@
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from control_plane.db import Database
 from control_plane.environments import service as environments
-from control_plane.executions.dispatch import Dispatcher
+from control_plane.environments.schemas import EnvironmentCreate
+from control_plane.executions.dispatch import CONCURRENCY, Dispatcher
 from control_plane.wire.executions import FinalStatus
-from deployments.orchestrator import OrchestratorUnavailable
+from deployments.orchestrator import OrchestratorUnavailable, RunRequest
 from tests.control_plane.executions.conftest import Shop
 from tests.orchestrator import FakeOrchestrator
 
 pytestmark = pytest.mark.integration
+
+
+class HangingOrchestrator(FakeOrchestrator):
+    """An orchestrator that accepts calls and never answers. `full` is set once it holds all that may be under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = asyncio.Event()
+
+    async def start(self, request: RunRequest) -> UUID:
+        self.started.append(request)
+        if len(self.started) == CONCURRENCY:
+            self.full.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
 
 LAPSED = "lease_expires_at = now() - interval '1 second', attend_at = now() - interval '1 second'"
 
@@ -144,3 +163,51 @@ async def test_a_dispatcher_that_is_stopped_leaves_nothing_behind(
     assert dispatcher._reconciler is not None
     assert dispatcher._reconciler.done()
     assert dispatcher._under_way == {}
+
+
+async def test_after_a_start_workers_get_the_time_of_a_lease_to_renew_before_anybody_is_called_lost(
+    shop: Shop, database: Database, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id = await shop.start()
+    await shop.claim(execution_id)
+    await shop.change(execution_id, LAPSED)
+    restarted = Dispatcher(database, orchestrator, every=timedelta(hours=1), lease=timedelta(seconds=20))
+
+    await restarted.attend(shop.organization_id, execution_id)
+
+    execution = await shop.read(execution_id)
+    assert execution.status == "running"
+    assert execution.attend_at is not None
+    assert timedelta(seconds=10) < execution.attend_at - datetime.now(UTC) <= timedelta(seconds=20)
+
+
+async def test_a_lost_worker_is_noticed_while_the_orchestrator_hangs(shop: Shop, database: Database) -> None:
+    hanging = HangingOrchestrator()
+    dispatcher = Dispatcher(database, hanging, every=timedelta(hours=1))
+    waiting = [await shop.start() for _ in range(CONCURRENCY + 2)]
+    lost = await shop.start()
+    await shop.claim(lost)
+    await shop.change(lost, LAPSED)
+    for execution_id in waiting:
+        dispatcher.attend_soon(shop.organization_id, execution_id)
+    await hanging.full.wait()
+
+    await asyncio.wait_for(shop.attend(dispatcher, lost), 10)
+
+    await dispatcher.stop()
+    assert (await shop.read(lost)).error_code == "worker_lost"
+
+
+async def test_an_environment_that_the_orchestrator_refuses_does_not_keep_the_others_waiting(
+    shop: Shop, database: Database, orchestrator: FakeOrchestrator
+) -> None:
+    orchestrator.refuses.add("env-acme-staging")
+    async with database.tenant(shop.organization_id) as session:
+        first = await environments.get(session, shop.environment_id)
+        await environments.create(
+            session, shop.organization_id, EnvironmentCreate(name="Sound", slug="sound", project_id=first.project_id)
+        )
+
+    await environments.provision(database, orchestrator)
+
+    assert orchestrator.pools == ["env-acme-sound"]

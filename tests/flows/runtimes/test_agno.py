@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -212,3 +213,22 @@ async def test_nobody_is_told_about_the_run(
 
     assert asked == [False]
     assert [agent.telemetry for agent in agents] == [False]
+
+
+async def test_neither_agno_nor_the_openai_sdk_writes_down_what_is_said(
+    provider: Provider,
+    endpoint: ModelEndpoint,
+    story: Story,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    lamp = Lamp(ConnectionError("canary-error"))
+    provider.turns = [[calls("lamp_switch", {"on": True, "note": "canary-argument"})], says("canary-answer")]
+    asked = ExecutionInput(message="canary-prompt")
+
+    with pytest.raises(ConnectionError):
+        await AgnoRuntime().run(plan(input=asked), tools=[lamp.tool], endpoint=endpoint, emit=story.emit)
+
+    out, err = capfd.readouterr()
+    assert [word for word in ("canary", "execution-token") if word in caplog.text + out + err] == []

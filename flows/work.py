@@ -1,0 +1,166 @@
+"""The work of one claim: what is done between claim and finish, and how it ends."""
+
+import asyncio
+import logging
+
+from control_plane.client import API_PREFIX, ControlPlaneError, Refused, WorkerClient
+from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventType, FinalStatus, Finish, Usage
+from control_plane.wire.plan import Plan
+from flows.fitting import MAX_ERROR_BYTES, cut
+from flows.lease import Lease, LeaseLost, is_lost
+from flows.origin import origin
+from flows.reporting import Reporter
+from flows.runtimes.protocol import GovernedTool, ModelEndpoint, RunFailed, RunResult, load
+from flows.tool_calls import ToolCalls
+from flows.workspace import sweep, workspace
+from policies.regorus_engine import RegorusEngine
+from toolsets.registry import Registry, ToolsetNotFound
+
+logger = logging.getLogger(__name__)
+
+_UNEXPECTED = "The execution failed unexpectedly. The log of the worker says where."
+
+
+class Work:
+    """What one process does for one claim. It stops as soon as the lease is lost or a cancellation is asked for."""
+
+    def __init__(self, url: str, client: WorkerClient, claim: Claim) -> None:
+        self._url = url.rstrip("/")
+        self._client = client
+        self._claim = claim
+        self._id = claim.execution_id
+        self._reporter = Reporter(client, self._id, fence=claim.fence)
+        self._lease: Lease | None = None
+        self._task: asyncio.Task[RunResult] | None = None
+        self._calls: ToolCalls | None = None
+
+    def lease(self, *, confirmed_at: float) -> Lease:
+        """The lease that this work depends on. Enter it before anything else is done."""
+        self._lease = Lease(
+            self._url, self._claim, confirmed_at=confirmed_at, on_lost=self._abandon, on_cancel=self._stop
+        )
+        return self._lease
+
+    async def outcome(self) -> Finish | None:
+        """Do the work. How it ended, or None if it isn't ours to say."""
+        self._task = asyncio.create_task(self._run(), name="execution")
+        if self._held.lost:
+            self._abandon()
+        finish = await self._judged(self._task)
+        return None if self._held.lost else finish
+
+    @property
+    def _held(self) -> Lease:
+        if self._lease is None:
+            raise RuntimeError("work needs its lease first")
+        return self._lease
+
+    def _stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    def _abandon(self) -> None:
+        self._reporter.abandon(LeaseLost())
+        self._stop()
+
+    async def _judged(self, work: "asyncio.Task[RunResult]") -> Finish | None:
+        try:
+            result = await work
+        except asyncio.CancelledError:
+            if (me := asyncio.current_task()) and me.cancelling():
+                raise
+            if self._held.cancel_requested:
+                return self._finish(FinalStatus.CANCELLED, error="Cancelled on request.")
+            return self._finish(FinalStatus.FAILED, error=_UNEXPECTED, code="internal_error")
+        except LeaseLost:
+            return None
+        except ControlPlaneError as error:
+            return self._untold(error)
+        except RunFailed as failure:
+            logger.error("execution %s failed: %s", self._id, failure.code)  # noqa: TRY400 - its text isn't for the log
+            return self._finish(FinalStatus.FAILED, error=str(failure), code=failure.code)
+        return self._finish(FinalStatus.COMPLETED, response=result.response, usage=result.usage)
+
+    def _untold(self, error: ControlPlaneError) -> Finish | None:
+        if not isinstance(error, Refused):
+            text = "The control plane didn't answer for too long while the execution was under way."
+            return self._finish(FinalStatus.FAILED, error=text, code="control_plane_unreachable")
+        if is_lost(error):
+            return None
+        logger.error("execution %s: a report was refused: %s", self._id, error.code)
+        text = f"The control plane refused a report of the worker ({error.status} {error.code}): {error}"
+        return self._finish(FinalStatus.FAILED, error=text, code="report_refused")
+
+    def _finish(
+        self,
+        status: FinalStatus,
+        *,
+        response: str | None = None,
+        error: str | None = None,
+        code: str | None = None,
+        usage: Usage | None = None,
+    ) -> Finish:
+        made = self._calls.made if self._calls else 0
+        return Finish(
+            fence=self._claim.fence,
+            status=status,
+            response=None if response is None else cut(response, MAX_BATCH_BYTES),
+            error=None if error is None else cut(error, MAX_ERROR_BYTES),
+            code=code,
+            usage=(usage or Usage()).model_copy(update={"tool_calls": made}),
+        )
+
+    async def _run(self) -> RunResult:
+        async with self._reporter as reporter:
+            try:
+                plan = await self._client.plan(self._id)
+                result = await self._within_limit(plan, reporter)
+                await reporter.flush()
+                return result
+            except (ControlPlaneError, LeaseLost):
+                raise
+            except (Exception, SystemExit) as error:
+                failure = self._explained(error)
+                await reporter.emit(EventType.ERROR, {"error": cut(str(failure), MAX_ERROR_BYTES)})
+                raise failure from error
+
+    async def _within_limit(self, plan: Plan, reporter: Reporter) -> RunResult:
+        seconds = plan.limits.execution_seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._converse(plan, reporter)
+        except TimeoutError as error:
+            # A runtime may raise one of its own, which is a bug of the runtime.
+            if not limit.expired():
+                raise
+            text = f"The execution took longer than {seconds:g} s and was stopped."
+            raise RunFailed(text, code="execution_timeout") from error
+
+    def _explained(self, error: BaseException) -> RunFailed:
+        match error:
+            case RunFailed():
+                return error
+            case ToolsetNotFound():
+                return RunFailed(str(error), code="toolset_not_found")
+            case _:
+                logger.error("execution %s failed unexpectedly\n%s", self._id, origin(error))
+                return RunFailed(_UNEXPECTED, code="internal_error")
+
+    async def _converse(self, plan: Plan, reporter: Reporter) -> RunResult:
+        endpoint = ModelEndpoint(openai_url=f"{self._url}{API_PREFIX}/llm/openai/v1", token=self._claim.execution_token)
+        # What loads foreign code or walks over folders may take long, and others must be heard meanwhile.
+        runtime = await asyncio.to_thread(load, plan.agent.agent_type)
+        await asyncio.to_thread(sweep)
+        with workspace(f"{self._id}-{self._claim.fence}") as folder:
+            async with RegorusEngine() as engine:
+                self._calls = ToolCalls(plan, engine, reporter.emit, self._told, folder)
+                tools = await asyncio.to_thread(_governed, self._calls)
+                return await runtime.run(plan, tools=tools, endpoint=endpoint, emit=reporter.emit)
+
+    async def _told(self) -> None:
+        await self._reporter.flush()
+        self._held.check()
+
+
+def _governed(calls: ToolCalls) -> list[GovernedTool]:
+    return calls.govern(Registry())
