@@ -213,6 +213,7 @@ def _told(tool: Tool, call_id: str, decision: Decision) -> dict[str, JsonValue]:
         "outcome": decision.outcome,
         "reasons": [reason.model_dump() for reason in decision.reasons],
         "duration_ms": decision.duration_ms,
+        "input_hash": decision.input_hash,
     }
 
 

@@ -107,6 +107,7 @@ class RegorusEngine:
             outcome=outcome,
             reasons=tuple(spoken[:MAX_REASONS]),
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            input_hash=document.digest(),
         )
 
     async def validate(self, module: str) -> None:

@@ -23,11 +23,15 @@ class Reason(WireModel):
 
 
 class Decision(WireModel):
-    """The joint answer of all policies that apply. Any deny denies, else any require_approval waits, else allow."""
+    """The joint answer of all policies that apply. Any deny denies, else any require_approval waits, else allow.
+
+    `input_hash` is the SHA-256 of the input document, in hex; empty if the engine never saw it.
+    """
 
     outcome: Outcome
     reasons: tuple[Reason, ...] = ()
     duration_ms: float = 0.0
+    input_hash: str = ""
 
     @property
     def allowed(self) -> bool:

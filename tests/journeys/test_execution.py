@@ -104,6 +104,7 @@ deny contains "never said" if {
     decisions = [event.data["data"] for event in events if event.type == "decision"]
     assert [decision["outcome"] for decision in decisions] == ["deny", "allow"]
     assert "took longer than 500 ms" in decisions[0]["reasons"][0]["reason"]
+    assert len({decision["input_hash"] for decision in decisions}) == 2
     assert ended["response"] == "Still here."
 
 
