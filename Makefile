@@ -18,7 +18,7 @@ dev: $(VENV)/ready ## Start everything on this machine and keep it up
 	@$(BIN)/control-plane dev
 
 test: $(VENV)/ready ## Run all tests
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/ready ## Lint, types and import contracts
 	$(BIN)/ruff check .

@@ -27,15 +27,11 @@ _PASSWORD = "only-on-loopback"
 _numbers = count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         kinds = KINDS & {mark.name for mark in item.iter_markers()}
         if len(kinds) != 1:
             raise pytest.UsageError(f"{item.nodeid} must be marked as exactly one of {', '.join(sorted(KINDS))}")
-        if "running" in getattr(item, "fixturenames", ()):
-            # These journeys share one running stack, so one test process runs them all.
-            item.add_marker(pytest.mark.xdist_group("running"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -75,7 +75,8 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The stack that most journeys share."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTROL_PLANE_LEASE", "PT6S")
+        # Short, to see a lost process soon; long enough for a restart of the API on a busy machine.
+        patch.setenv("CONTROL_PLANE_LEASE", "PT15S")
         patch.setenv("CONTROL_PLANE_RECONCILE_EVERY", "PT1S")
         with Stack(DataFolder(tmp_path_factory.mktemp("stack")), lambda _what, _seconds: None) as stack:
             tenant = ensure_tenant(stack)
