@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export CONTROL_PLANE_DATA ?= $(CURDIR)/.data
 
-.PHONY: demo dev test check bench lock clean help
+.PHONY: demo dev test check fuzz bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what there is to make
@@ -25,6 +25,9 @@ check: $(VENV)/ready ## Lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/ready ## Send the API about 50,000 requests that nobody expects
+	FUZZ_EXAMPLES=1000 $(BIN)/pytest -q --timeout=0 tests/fuzz
 
 bench: $(VENV)/ready ## Measure; BENCH=name for one
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -3,19 +3,62 @@
 from fastapi import APIRouter
 
 from control_plane.agents.router import router as agents
+from control_plane.api_keys.router import router as api_keys
+from control_plane.audit.router import router as audit
 from control_plane.db import Base
 from control_plane.environments.router import router as environments
+from control_plane.executions.agent_router import router as agent_executions
 from control_plane.executions.router import router as executions
 from control_plane.executions.worker_router import router as worker
+from control_plane.installed_toolsets.router import router as toolsets
 from control_plane.llm.router import router as llm
+from control_plane.members.router import router as members
 from control_plane.organizations.router import router as organizations
-from control_plane.policy_bindings.router import router as policies
-from control_plane.problems import BodyTooLarge, Forbidden, Invalid, Unauthenticated, Unavailable, problems
+from control_plane.policies.router import router as policies
+from control_plane.policy_bindings.router import policies_router as policy_removal
+from control_plane.policy_bindings.router import router as policy_bindings
+from control_plane.problems import (
+    BodyTooLarge,
+    Forbidden,
+    Invalid,
+    MalformedJson,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
 from control_plane.projects.router import router as projects
+from control_plane.roles.router import router as roles
+from control_plane.secrets.router import router as secrets
+from control_plane.service_accounts.router import router as service_accounts
+from control_plane.worker_queues.router import router as worker_queues
 
 metadata = Base.metadata
 """Every table, since importing the routers above has imported every model."""
 
-router = APIRouter(prefix="/api/v1", responses=problems(Unauthenticated, Forbidden, BodyTooLarge, Invalid, Unavailable))
-for subject in (organizations, projects, environments, agents, policies, executions, worker, llm):
+router = APIRouter(
+    prefix="/api/v1",
+    responses=problems(MalformedJson, Unauthenticated, Forbidden, BodyTooLarge, Invalid, TooManyRequests, Unavailable),
+)
+for subject in (
+    organizations,
+    roles,
+    members,
+    service_accounts,
+    api_keys,
+    audit,
+    secrets,
+    projects,
+    environments,
+    worker_queues,
+    toolsets,
+    policies,
+    agents,
+    policy_bindings,
+    policy_removal,
+    executions,
+    agent_executions,
+    worker,
+    llm,
+):
     router.include_router(subject)

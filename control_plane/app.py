@@ -8,17 +8,24 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
+from starlette.middleware.cors import CORSMiddleware
 
-from control_plane import __version__, api, problems
+from control_plane import __version__, api, etags, problems
 from control_plane import settings as configuration
+from control_plane.audit.requests import record_request
+from control_plane.auth import local_issuer_router, oidc_sign_in
 from control_plane.auth.credentials import Authenticator, Hasher
+from control_plane.auth.local_issuer import LocalIssuer
+from control_plane.auth.members import MemberDirectory
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
 from control_plane.executions.dispatch import Dispatcher
 from control_plane.llm.gateway import warm_up
-from control_plane.middleware import BodyLimit, RequestId
+from control_plane.middleware import CORS, BodyLimit, HeaderLimit, RequestId
+from control_plane.rate_limits import RateLimits
+from control_plane.secrets.encryption import Keyring
 from control_plane.settings import Settings
 from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, load
 from policies.regorus_engine import RegorusEngine
@@ -38,13 +45,25 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.local_issuer = LocalIssuer.of(settings)
     app.state.orchestrator = orchestrator or _orchestrator(settings)
+    app.state.record_request = record_request
+    app.state.keyring = Keyring.of(settings.encryption_keys)
     problems.install(app)
+    etags.install(app)
     for trouble in (OperationalError, InterfaceError, PoolExhausted):
         app.add_exception_handler(trouble, _render_database_trouble)
+    app.add_exception_handler(ProgrammingError, _render_row_refused)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    if settings.rate_limit:
+        app.add_middleware(RateLimits, rate=settings.rate_limit, burst=settings.rate_limit_burst)
+    if settings.cors_origins:
+        # Outside of what refuses, so that a browser may read refusals too.
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    app.add_middleware(HeaderLimit)
     app.add_middleware(RequestId)
     app.include_router(api.router)
+    app.include_router(local_issuer_router.router)
     app.add_api_route("/health", _health, tags=["operations"])
     app.add_api_route("/ready", _ready, tags=["operations"], response_model=None)
     return app
@@ -70,9 +89,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.database = Database(url, pool_size=settings.database_pool_size)
         stack.push_async_callback(state.database.close)
         state.hasher = Hasher(settings.secret_key.get_secret_value())
-        state.authenticator = Authenticator(
-            state.database, state.hasher, operator_key=operator_key.get_secret_value() if operator_key else None
+        sign_in = await stack.enter_async_context(
+            oidc_sign_in.opened(settings.oidc_issuers, state.local_issuer, MemberDirectory(state.database))
         )
+        state.authenticator = Authenticator(
+            state.database,
+            state.hasher,
+            operator_key=operator_key.get_secret_value() if operator_key else None,
+            sign_in=sign_in,
+        )
+        stack.push_async_callback(state.authenticator.stop)
         stack.push_async_callback(state.orchestrator.aclose)
         state.policy_engine = await stack.enter_async_context(RegorusEngine())
         state.notifications = Notifications(url)
@@ -93,6 +119,13 @@ async def _render_database_trouble(request: Request, error: Exception) -> JSONRe
         "The database doesn't answer at the moment. Send the request again.", headers={"Retry-After": "1"}
     )
     return problems.render_problem(request, trouble)
+
+
+async def _render_row_refused(request: Request, error: Exception) -> JSONResponse:
+    # Row policies stop a write into a project in which the principal lacks the permission that it has elsewhere.
+    if "row-level security" not in str(getattr(error, "orig", "")):
+        raise error
+    return problems.render_problem(request, problems.Forbidden("None of your roles allows this in that project."))
 
 
 async def _health() -> dict[str, str]:

@@ -7,8 +7,10 @@ Errors:
 """
 
 import time
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -56,8 +58,14 @@ class Refused(ControlPlaneError):
 
 def is_on_this_machine(url: str) -> bool:
     """Whether the host is the loopback interface: then no proxy may see the credential that goes with a request."""
-    host = httpx.URL(url).host
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def raise_for_problem(response: httpx.Response) -> None:

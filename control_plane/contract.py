@@ -2,10 +2,21 @@
 
 import math
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from control_plane.problems import Invalid
 
 
 def _storable(value: str) -> str:
@@ -60,6 +71,33 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _refused(_: object) -> NoReturn:
+    raise ValueError("never changes, since other things are named by it or belong to it. Create a new one instead")
+
+
+Fixed = SkipJsonSchema[Annotated[None, BeforeValidator(_refused)]]
+"""A field of a `Patch` that is refused with the reason, rather than as unknown. Write `slug: Fixed = None`."""
+
+
+ABSENT: Any = None
+"""The default of a field that may be left out of a `Patch` and, unless its type says so, may not be null."""
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for described in schema.get("properties", {}).values():
+        described.pop("default", None)
+
+
+class Patch(Body):
+    """Changes to merge into a resource (RFC 7396): what is absent stays as it is. Every field defaults to `ABSENT`."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    def changes(self) -> dict[str, Any]:
+        """What was sent, by the names of the row's attributes."""
+        return self.model_dump(exclude_unset=True)
+
+
 class Read(BaseModel):
     """What a caller gets. Computed fields are never null."""
 
@@ -78,3 +116,27 @@ class Read(BaseModel):
                 if name not in values and hasattr(row, name):
                     values[name] = getattr(row, name)
         return cls.model_validate(values)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: object, *, location: str) -> Model:
+    """`values`, which were put together from a request and something stored, as a `model`. Raises `Invalid`.
+
+    A field that the model doesn't know is refused at every depth; `location` is where in the request they came from.
+    """
+    try:
+        return model.model_validate(values, extra="forbid")
+    except ValidationError as error:
+        found = [
+            {
+                "location": ".".join([location, *(str(part) for part in item["loc"])]),
+                "message": item["msg"],
+                "code": item["type"],
+            }
+            for item in error.errors()
+        ]
+    problem = Invalid(f"Mend these and send the request again: {', '.join(item['location'] for item in found)}.")
+    problem.errors = found
+    raise problem

@@ -1,14 +1,31 @@
 """What every HTTP request passes before it reaches a route: a request id and a bound on its body. Pure ASGI."""
 
 import re
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from control_plane.problems import BodyTooLarge, send_problem
+from control_plane.problems import BodyTooLarge, HeadersTooLarge, send_problem
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+CORS: dict[str, Any] = {
+    # Never cookies or client certificates: who calls shows a bearer credential, which no browser adds by itself.
+    "allow_credentials": False,
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": [
+        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID",
+        "X-Request-Id",
+    ],
+    "expose_headers": [
+        "ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After",
+        "X-Request-Id",
+    ],
+    "max_age": 600,
+}  # fmt: skip
+"""What scripts of other origins may send and read, where the settings name their origins."""
 
 
 class RequestId:
@@ -31,6 +48,25 @@ class RequestId:
             await send(message)
 
         await self.app(scope, receive, send_with_id)
+
+
+class HeaderLimit:
+    """Refuse headers and paths that add up to more than 64 KiB with 431, before anything looks into them."""
+
+    MOST: ClassVar = 65_536
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            size = len(scope["raw_path"]) + len(scope["query_string"])
+            size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])  # 4: colon, blank, CR, LF
+            if size > self.MOST:
+                problem = HeadersTooLarge(f"The headers are larger than {self.MOST} bytes, the most that is accepted.")
+                await send_problem(send, scope=scope, problem=problem)
+                return
+        await self.app(scope, receive, send)
 
 
 class BodyLimit:

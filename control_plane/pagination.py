@@ -8,11 +8,16 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from control_plane.db import Resource
+from control_plane.db import Base, Listed
 from control_plane.problems import Invalid
 
-Row = TypeVar("Row", bound=Resource)
+Row = TypeVar("Row", bound=Listed)
+Numbered = TypeVar("Numbered", bound=Base)
+
+_LARGEST = 2**31 - 1
+"""What fits into a column of numbers."""
 
 
 class Page:
@@ -28,34 +33,58 @@ class Page:
         self._request = request
         self._response = response
         self.limit = limit
-        self._after = _decode(cursor) if cursor else None
+        self._cursor = cursor
 
     async def fetch(self, session: AsyncSession, statement: Select[Row], model: type[Row]) -> list[Row]:
         """The rows of this page of `statement`, which must select `model` alone and have no order of its own."""
-        if self._after:
-            statement = statement.where(tuple_(model.created_at, model.id) < self._after)
+        if self._cursor:
+            statement = statement.where(tuple_(model.created_at, model.id) < _decode(self._cursor))
         statement = statement.order_by(model.created_at.desc(), model.id.desc()).limit(self.limit + 1)
         rows = list(await session.scalars(statement))
         if len(rows) > self.limit:
             rows.pop()
-            following = self._request.url.include_query_params(cursor=_encode(rows[-1]))
-            self._response.headers["Link"] = f'<{following}>; rel="next"'
+            self._link(f"{rows[-1].created_at.isoformat()}|{rows[-1].id}")
         return rows
 
+    async def fetch_numbered(
+        self, session: AsyncSession, statement: Select[Numbered], number: InstrumentedAttribute[int]
+    ) -> list[Numbered]:
+        """The same for the versions of one resource, whose order is their number."""
+        if self._cursor:
+            statement = statement.where(number < _decode_number(self._cursor))
+        rows = list(await session.scalars(statement.order_by(number.desc()).limit(self.limit + 1)))
+        if len(rows) > self.limit:
+            rows.pop()
+            self._link(str(getattr(rows[-1], number.key)))
+        return rows
 
-def _encode(row: Resource) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()}|{row.id}".encode()).decode().rstrip("=")
+    def _link(self, last: str) -> None:
+        cursor = base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+        following = self._request.url.include_query_params(cursor=cursor)
+        self._response.headers["Link"] = f'<{following}>; rel="next"'
 
 
 def _decode(cursor: str) -> tuple[datetime, UUID]:
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        moment, identity = text.split("|")
+        moment, identity = _text(cursor).split("|")
         return datetime.fromisoformat(moment).astimezone(UTC), UUID(identity)
     except (ValueError, OverflowError) as error:
-        raise Invalid(
-            "This isn't a cursor of ours. Take it from the `Link` header.", location="query.cursor"
-        ) from error
+        raise _not_ours() from error
+
+
+def _decode_number(cursor: str) -> int:
+    try:
+        return max(0, min(int(_text(cursor)), _LARGEST))
+    except ValueError as error:
+        raise _not_ours() from error
+
+
+def _text(cursor: str) -> str:
+    return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+
+
+def _not_ours() -> Invalid:
+    return Invalid("This isn't a cursor of ours. Take it from the `Link` header.", location="query.cursor")
 
 
 Paged = Annotated[Page, Depends()]

@@ -36,6 +36,12 @@ class Problem(Exception):
         self.headers = headers or {}
 
 
+class MalformedJson(Problem):
+    """The body is not JSON, or JSON that could be read in two ways."""
+
+    status, code, title = 400, "malformed_json", "The body isn't JSON"
+
+
 class Unauthenticated(Problem):
     """The request carries no credential, or one that is unknown, expired or revoked."""
 
@@ -88,6 +94,18 @@ class Invalid(Problem):
     def __init__(self, detail: str, *, location: str | None = None) -> None:
         super().__init__(detail)
         self.errors = [{"location": location, "message": detail, "code": self.code}] if location else []
+
+
+class HeadersTooLarge(Problem):
+    """The request's headers and path together are larger than this server accepts."""
+
+    status, code, title = 431, "headers_too_large", "The headers are too large"
+
+
+class TooManyRequests(Problem):
+    """More requests came than this server accepts from one credential or address. `Retry-After` says when to repeat."""
+
+    status, code, title = 429, "too_many_requests", "Too many requests"
 
 
 class Unavailable(Problem):
@@ -195,10 +213,9 @@ async def _render_validation(request: Request, error: Exception) -> JSONResponse
         {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "code": item["type"]}
         for item in error.errors()
     ]
-    if any(item["code"] == "json_invalid" for item in errors):
-        return render(
-            request, status=400, code="malformed_json", title="The body isn't JSON", detail=errors[0]["message"]
-        )
+    if found := next((item for item in error.errors() if item["type"] == "json_invalid"), None):
+        reason = f"{found['ctx']['error']} (at character {found['loc'][-1]})."
+        return render_problem(request, MalformedJson(reason))
     named = ", ".join(item["location"] for item in errors)
     return render(
         request,
@@ -253,5 +270,6 @@ async def send_problem(send: Any, *, scope: Any, problem: Problem) -> None:
     )
     content = json.dumps(body.model_dump()).encode()
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -52,9 +52,21 @@ class Rest:
         """The JSON there."""
         return self._json(self._send("GET", path, parameters=parameters))
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """What was created."""
-        return self._json(self._send("POST", path, body=body))
+    def download(self, path: str) -> Iterator[bytes]:
+        """The body there, piece by piece. Raises `Unreachable` too if it ends before its end."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise_for_problem(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def post(self, path: str, body: dict[str, Any], *, idempotency_key: str | None = None) -> Any:
+        """What was created. With an idempotency key the request may be repeated."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        return self._json(self._send("POST", path, body=body, headers=headers))
 
     def delete(self, path: str) -> None:
         """Remove or cancel."""
@@ -102,13 +114,17 @@ class Rest:
         *,
         body: dict[str, Any] | None = None,
         parameters: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         try:
-            response = self._http.request(method, path, json=body, params=parameters)
+            response = self._http.request(method, path, json=body, params=parameters, headers=headers)
         except httpx.TransportError as error:
-            raise Unreachable(
-                f"The control plane at {self.url} doesn't answer ({type(error).__name__}). Start one with"
-                " `control-plane dev`, or set CONTROL_PLANE_URL to where one runs."
-            ) from error
+            raise self._unreachable(error) from error
         raise_for_problem(response)
         return response
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(
+            f"The control plane at {self.url} doesn't answer ({type(error).__name__}). Start one with"
+            " `control-plane dev`, or set CONTROL_PLANE_URL to where one runs."
+        )

@@ -1,12 +1,103 @@
 """Settings of the API server, read once from the environment (`CONTROL_PLANE_*`)."""
 
+import base64
+import binascii
+import re
 from datetime import timedelta
 from functools import cache
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, AliasGenerator, Field, HttpUrl, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from control_plane.client import is_on_this_machine
 from control_plane.wire.executions import LEAST_BODY_BYTES
+
+SigningAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"
+]  # fmt: skip
+"""What a provider may sign with: asymmetric only, since a shared secret would let us sign as well."""
+
+
+def _safe_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be the URL of a provider, without user, query or fragment")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_on_this_machine(url)):
+        raise ValueError("must be https, except on this very machine")
+    return url
+
+
+class OidcIssuer(BaseModel):
+    """An OpenID Connect provider whose tokens sign people in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    issuer: Annotated[str, AfterValidator(_safe_url)]
+    """Exactly as the provider's discovery document names it."""
+
+    audience: str = Field(min_length=1)
+    """The `aud` that tokens must have: the client id or API name under which the provider knows this control plane."""
+
+    algorithms: tuple[SigningAlgorithm, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    """Tokens that are signed otherwise are refused."""
+
+    email_claim: str = Field(default="email", min_length=1)
+    """The claim with the e-mail address, which counts only where `email_verified` is true."""
+
+
+def _different(issuers: tuple[OidcIssuer, ...]) -> tuple[OidcIssuer, ...]:
+    if len({one.issuer for one in issuers}) < len(issuers):
+        raise ValueError("must name each issuer once")
+    return issuers
+
+
+def key_bytes(keys: SecretStr) -> list[bytes]:
+    """The keys of 32 bytes in a comma-separated list of base64, either alphabet, padded or not.
+
+    Raises `ValueError`, which never shows a key.
+    """
+    found: list[bytes] = []
+    for number, text in enumerate(keys.get_secret_value().split(","), start=1):
+        standard = text.strip().rstrip("=").translate(str.maketrans("-_", "+/"))
+        try:
+            key = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != 32:
+            raise ValueError(
+                f"key {number} isn't base64 of 32 random bytes; make one with `openssl rand -base64 32`"
+            ) from None
+        found.append(key)
+    return found
+
+
+def _keys(keys: SecretStr) -> SecretStr:
+    key_bytes(keys)
+    return keys
+
+
+_ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+
+
+def _origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    origins = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be origins such as https://console.example.com, separated by commas, or *")
+    return origins
 
 
 class Settings(BaseSettings):
@@ -34,12 +125,24 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(min_length=32)
     """Keys the hashes of API keys and tokens. At least 32 random characters; changing it invalidates every key."""
 
+    encryption_keys: Annotated[SecretStr, AfterValidator(_keys)] | None = None
+    """Encrypt the values of secrets: base64 of 32 random bytes each, separated by commas. The first encrypts, all
+    decrypt; `control-plane rotate-encryption-key` brings everything under the first. Unset: no secret can be stored."""
+
     operator_key: SecretStr | None = Field(default=None, min_length=32)
     """The credential of the person who runs this installation: it creates organizations and their first API keys and
     can do nothing else. Unset: no such credential exists."""
 
     public_url: HttpUrl = HttpUrl("http://127.0.0.1:7777")
     """How workers and people reach this server."""
+
+    oidc_issuers: Annotated[tuple[OidcIssuer, ...], AfterValidator(_different)] = ()
+    """OpenID Connect providers whose tokens sign people in, as a JSON list of objects with `issuer`, `audience` and, if
+    need be, `algorithms` and `email_claim`."""
+
+    local_issuer_keys: SecretStr | None = None
+    """Ed25519 or P-256 keys in PEM, one after the other, with which this control plane issues sign-in tokens itself:
+    the first signs, all are published. Unset: it issues none."""
 
     orchestrator: str = "prefect"
     """Name of the orchestrator plugin (entry point group `control_plane.orchestrators`)."""
@@ -64,6 +167,15 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1_048_576, ge=LEAST_BODY_BYTES)
     """Larger request bodies are refused with 413. At least as many as a worker may send in one report."""
+
+    rate_limit: float = Field(default=100.0, ge=0, le=1_000_000)
+    """Requests a second that one credential may send to one API process in the long run. 0: no limit."""
+
+    rate_limit_burst: int = Field(default=500, ge=1, le=1_000_000)
+    """How many requests a credential that was quiet may send at once."""
+
+    cors_origins: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_origins)] = None
+    """Web origins, separated by commas, whose scripts may call this API: `https://console.example.com`. Unset: none."""
 
     stream_keepalive: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(milliseconds=50))
     """How often an idle event stream sends a comment so that proxies keep it open."""

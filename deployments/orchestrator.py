@@ -1,6 +1,6 @@
 """What the control plane needs of the engine that runs executions. Prefect is the default; others are plugins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -54,11 +54,27 @@ class RunRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A part of a work pool that workers may serve on its own. `concurrency_limit` None: as much as they take."""
+
+    name: str
+    description: str = ""
+    concurrency_limit: int | None = None
+    paused: bool = False
+
+
 class Orchestrator(Protocol):
     """All methods are safe to repeat. They raise `OrchestratorUnavailable` or `OrchestratorRefused`."""
 
-    async def ensure_environment(self, work_pool: str) -> None:
-        """Make sure that the work pool exists and can run executions."""
+    async def ensure_environment(self, work_pool: str, queues: Sequence[Queue]) -> None:
+        """Make sure that the work pool exists, can run executions, and has these queues, the first served first.
+
+        A queue that isn't among them is removed, except the engine's own default.
+        """
+
+    async def remove_environment(self, work_pool: str) -> bool:
+        """Remove the work pool and everything kept for it; False: there is more left, so call again."""
 
     async def start(self, request: RunRequest) -> UUID:
         """Start a run and return its id: the same id for the same execution and attempt."""

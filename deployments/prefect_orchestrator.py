@@ -1,13 +1,15 @@
 """Executions as Prefect flow runs: one work pool and one deployment for each environment."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import WorkQueueFilter
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
@@ -17,6 +19,7 @@ from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_nam
 from deployments.orchestrator import (
     OrchestratorRefused,
     OrchestratorUnavailable,
+    Queue,
     RunRequest,
     RunState,
     RunStatus,
@@ -24,6 +27,12 @@ from deployments.orchestrator import (
 from workpools.pool_template import BASE_JOB_TEMPLATE, WORKER_TYPE
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_DEFAULT_QUEUE = "default"
+"""Prefect makes one in each work pool and lets nobody delete it."""
+_MOST_LISTED = 200
+"""Prefect lists no more at once; an environment has at most half as many queues."""
+_REMOVALS_AT_ONCE = 20
+"""Prefect deletes 50 flow runs a request: a thousand, then the reconciler has time for others."""
 
 
 class PrefectOrchestrator:
@@ -40,8 +49,44 @@ class PrefectOrchestrator:
         self._profile = context.profile
         self._settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
 
-    async def ensure_environment(self, work_pool: str) -> None:
-        """Create or correct the work pool and its deployment."""
+    async def ensure_environment(self, work_pool: str, queues: Sequence[Queue]) -> None:
+        """Create or correct the work pool, its deployment and its queues."""
+        await self._ensure_pool(work_pool)
+        async with self._client() as client:
+            # All three are said because the server refuses the nulls that the client sends for what isn't.
+            listed = await client.read_work_queues(
+                work_pool_name=work_pool, work_queue_filter=WorkQueueFilter(), limit=_MOST_LISTED, offset=0
+            )
+            existing = {queue.name: queue.id for queue in listed}
+            for name in existing.keys() - {queue.name for queue in queues} - {_DEFAULT_QUEUE}:
+                await client.delete_work_queue_by_id(existing[name])
+            # From the first to the last, each of them: Prefect moves those behind out of the way.
+            for rank, queue in enumerate(queues, start=1):
+                if queue.name not in existing:
+                    made = await client.create_work_queue(queue.name, work_pool_name=work_pool, priority=rank)
+                    existing[queue.name] = made.id
+                await client.update_work_queue(
+                    existing[queue.name],
+                    priority=rank,
+                    description=queue.description,
+                    concurrency_limit=queue.concurrency_limit,
+                    is_paused=queue.paused,
+                )
+
+    async def remove_environment(self, work_pool: str) -> bool:
+        """Delete the flow runs of the deployment, a thousand at once, then the deployment and the work pool."""
+        self._deployments.pop(work_pool, None)
+        async with self._client() as client:
+            with contextlib.suppress(ObjectNotFound):
+                deployment = await client.read_deployment_by_name(f"{FLOW_NAME}/{deployment_name(work_pool)}")
+                if not await _runs_deleted(client, deployment.id):
+                    return False
+                await client.delete_deployment(deployment.id)
+            with contextlib.suppress(ObjectNotFound):
+                await client.delete_work_pool(work_pool)
+        return True
+
+    async def _ensure_pool(self, work_pool: str) -> None:
         async with self._client() as client:
             try:
                 await client.create_work_pool(
@@ -61,12 +106,12 @@ class PrefectOrchestrator:
     async def start(self, request: RunRequest) -> UUID:
         """Create the flow run; Prefect's idempotency key makes a repeat find the one that exists."""
         if request.work_pool not in self._deployments:
-            await self.ensure_environment(request.work_pool)
+            await self._ensure_pool(request.work_pool)
         try:
             return await self._create_run(request)
         except ObjectNotFound:
             # The server was replaced by an empty one since we looked.
-            await self.ensure_environment(request.work_pool)
+            await self._ensure_pool(request.work_pool)
             return await self._create_run(request)
 
     async def _create_run(self, request: RunRequest) -> UUID:
@@ -141,6 +186,15 @@ class PrefectOrchestrator:
                 )
                 self._opened = await client.__aenter__()
             return self._opened
+
+
+async def _runs_deleted(client: PrefectClient, deployment_id: UUID) -> bool:
+    body = {"flow_runs": {"deployment_id": {"any_": [str(deployment_id)]}}}
+    for _ in range(_REMOVALS_AT_ONCE):
+        response = await client._client.post("/flow_runs/bulk_delete", json=body)  # noqa: SLF001 - no method for it
+        if not response.json()["deleted"]:
+            return True
+    return False
 
 
 def _explained(status: int) -> Exception:

@@ -20,7 +20,7 @@ from control_plane.llm import gateway
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
 from tests.serving import api_server
-from tests.tenants import OPERATOR_KEY, Tenant, create_tenant
+from tests.tenants import ENCRYPTION_KEY, OPERATOR_KEY, Tenant, create_tenant
 
 KINDS = {"unit", "integration", "journey"}
 _PASSWORD = "only-on-loopback"
@@ -35,12 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_from_outside() -> Iterator[None]:
-    """A developer's own settings must not steer a test."""
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's own settings and saved login must not steer a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("CONTROL_PLANE_", "PREFECT_", "LITELLM_", "OPENAI_", "ANTHROPIC_", "DATABASE_URL")):
                 patch.delenv(name)
+        patch.setenv("CONTROL_PLANE_CONFIG", str(tmp_path_factory.mktemp("nobody-signed-in")))
         yield
 
 
@@ -133,6 +134,8 @@ def settings(test_database: TestDatabase, _litellm: None) -> Settings:
         database_url=test_database.url,
         secret_key="a-secret-key-of-the-tests-0123456789",
         operator_key=OPERATOR_KEY,
+        encryption_keys=ENCRYPTION_KEY,
+        rate_limit=0,
     )
 
 

@@ -1,9 +1,17 @@
 """A fake of our own port `deployments.Orchestrator`."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID, uuid5
 
-from deployments.orchestrator import OrchestratorRefused, OrchestratorUnavailable, RunRequest, RunState, RunStatus
+from deployments.orchestrator import (
+    OrchestratorRefused,
+    OrchestratorUnavailable,
+    Queue,
+    RunRequest,
+    RunState,
+    RunStatus,
+)
 
 _NAMESPACE = UUID("5f6f3c63-6a3c-4c57-9a57-0b2f6f3f8f10")
 
@@ -12,22 +20,33 @@ class FakeOrchestrator:
     """Remembers what it was asked. Set `down` to make every call raise `OrchestratorUnavailable`,
     add a work pool to `refuses` to have it refused.
 
-    `asked_to_start` is set with the first start.
+    `asked_to_start` is set with the first start, `asked_to_remove` with the first removal of a work pool.
     """
 
     def __init__(self) -> None:
         self.down = False
         self.refuses: set[str] = set()
         self.asked_to_start = asyncio.Event()
+        self.asked_to_remove = asyncio.Event()
         self.pools: list[str] = []
+        self.queues: dict[str, list[Queue]] = {}
+        self.removed: list[str] = []
         self.started: list[RunRequest] = []
         self.cancelled: list[UUID] = []
         self.states: dict[UUID, RunStatus] = {}
 
-    async def ensure_environment(self, work_pool: str) -> None:
+    async def ensure_environment(self, work_pool: str, queues: Sequence[Queue]) -> None:
         self._answer()
         self._refuse(work_pool)
         self.pools.append(work_pool)
+        self.queues[work_pool] = list(queues)
+
+    async def remove_environment(self, work_pool: str) -> bool:
+        self._answer()
+        self.queues.pop(work_pool, None)
+        self.removed.append(work_pool)
+        self.asked_to_remove.set()
+        return True
 
     async def start(self, request: RunRequest) -> UUID:
         self._answer()

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 OPERATOR_KEY = "operator-key-of-the-tests-0123456789"
+ENCRYPTION_KEY = "ZW5jcnlwdGlvbi1rZXktb2YtdGhlLXRlc3RzLTAxMjM="
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
     """A new organization with everything that it takes to start executions."""
     async with client(api_url, OPERATOR_KEY) as operator:
         organization = await created(operator, "/organizations", {"name": slug.title(), "slug": slug})
-        issued = await created(operator, f"/organizations/{organization['id']}/api-keys", {"name": "tests"})
+        issued = await created(operator, f"/organizations/{organization['id']}/bootstrap", {"name": "tests"})
     async with client(api_url, issued["key"]) as member:
         project = await created(member, "/projects", {"name": "Shop", "slug": "shop"})
         environment = await created(

@@ -11,7 +11,10 @@ from control_plane.db import Base, Resource, TenantOwned
 
 
 class Agent(Base, Resource, TenantOwned):
-    """An agent by its name in one environment. What it does is in its versions; `version` is the current one."""
+    """An agent by its name in one environment. What it does is in its versions; `version` is the current one.
+
+    A deleted agent keeps its row and versions, because executions point at them; its name is free again.
+    """
 
     __tablename__ = "agents"
 
@@ -19,16 +22,18 @@ class Agent(Base, Resource, TenantOwned):
     environment_id: Mapped[UUID]
     name: Mapped[str]
     version: Mapped[int]
+    deleted_at: Mapped[datetime | None]
 
 
 class AgentVersion(Base, TenantOwned):
-    """What an agent is told and given. Never changed once stored, so an execution can pin it."""
+    """What an agent is called, told and given. Never changed once stored, so an execution can pin it."""
 
     __tablename__ = "agent_versions"
 
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     agent_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
     description: Mapped[str]
     instructions: Mapped[str]
     agent_type: Mapped[str]

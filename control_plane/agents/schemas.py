@@ -1,14 +1,24 @@
 """REST bodies of agents."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from control_plane.contract import Body, Name, Read, Text
+from control_plane.contract import ABSENT, Body, Fixed, Json, Name, Patch, Read, Text
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """The name of a plugin or policy."""
+
+Description = Annotated[Text, Field(max_length=2_000)]
+Instructions = Annotated[Text, Field(max_length=100_000, description="The system prompt.")]
+AgentType = Annotated[Identifier, Field(description="The runtime that carries the agent out.")]
+Provider = Annotated[Text, Field(min_length=1, max_length=100, examples=["anthropic"])]
+Model = Annotated[Text, Field(min_length=1, max_length=200, examples=["claude-3-5-sonnet-20241022"])]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
+VersionNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -26,23 +36,56 @@ Identifiers = Annotated[
 class LlmConfig(Body):
     """Which model the agent asks for. `provider` and `model` are LiteLLM's names; `scripted` is built in."""
 
-    provider: Text = Field(min_length=1, max_length=100, examples=["anthropic"])
-    model: Text = Field(min_length=1, max_length=200, examples=["claude-3-5-sonnet-20241022"])
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    provider: Provider
+    model: Model
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
 
 
-class AgentCreate(Body):
-    """A new agent. `toolsets` and `policies` are names; `name` is unique in the environment."""
+class LlmConfigUpdate(Patch):
+    """Changes of the model settings. Null takes a setting away."""
+
+    provider: Provider = ABSENT
+    model: Model = ABSENT
+    temperature: Temperature | None = ABSENT
+    max_tokens: MaxTokens | None = ABSENT
+
+
+class AgentContent(Body):
+    """What a version of an agent consists of. `toolsets` and `policies` are names."""
 
     name: Name
-    description: Text = Field(default="", max_length=2_000)
-    instructions: Text = Field(default="", max_length=100_000, description="The system prompt.")
-    environment_id: UUID
-    agent_type: Identifier = Field(default="agno", description="The runtime that carries the agent out.")
+    description: Description = ""
+    instructions: Instructions = ""
+    agent_type: AgentType = "agno"
     llm_config: LlmConfig
     toolsets: Identifiers = Field(default=[])
     policies: Identifiers = Field(default=[])
+
+
+class AgentCreate(AgentContent):
+    """A new agent. `toolsets` and `policies` are names; `name` is unique in the environment."""
+
+    environment_id: UUID
+
+
+class AgentUpdate(Patch):
+    """Changes of an agent. `llm_config` is merged, lists are replaced; the agent stays in its environment."""
+
+    environment_id: Fixed = None
+    name: Name = ABSENT
+    description: Description = ABSENT
+    instructions: Instructions = ABSENT
+    agent_type: AgentType = ABSENT
+    llm_config: LlmConfigUpdate = ABSENT
+    toolsets: Identifiers = ABSENT
+    policies: Identifiers = ABSENT
+
+
+class AgentRollback(Body):
+    """Which version to go back to."""
+
+    version: VersionNumber
 
 
 class AgentRead(Read):
@@ -59,3 +102,28 @@ class AgentRead(Read):
     llm_config: LlmConfig
     toolsets: list[str]
     policies: list[str]
+
+
+class AgentVersionRead(BaseModel):
+    """One version of an agent, as it was and stays."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    agent_id: UUID
+    version: int
+    name: str
+    description: str
+    instructions: str
+    agent_type: str
+    llm_config: LlmConfig
+    toolsets: list[str]
+    policies: list[str]
+    created_at: datetime
+
+
+class AgentChange(BaseModel):
+    """A field in which two versions differ. `field` is a path like `llm_config.model`; null means none."""
+
+    field: str
+    before: Json
+    after: Json

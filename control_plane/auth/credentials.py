@@ -4,23 +4,37 @@ A credential is 256 random bits behind a prefix that secret scanners can find. O
 secret key is stored: a stolen table opens nothing, and looking one up costs microseconds.
 """
 
+import asyncio
 import hmac
+import logging
 import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import LargeBinary, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.auth.principals import Kind, Principal
-from control_plane.db import Base, Database, Resource, TenantOwned
+from control_plane.auth.oidc import is_token
+from control_plane.auth.oidc_sign_in import SignIn
+from control_plane.auth.principals import Grant, Kind, Principal
+from control_plane.db import Base, Database, Resource, TenantOwned, now
+from control_plane.problems import Conflict
+
+logger = logging.getLogger(__name__)
 
 PREFIXES = {Kind.API_KEY: "cp_key_", Kind.WORKER_KEY: "cp_worker_", Kind.EXECUTION_TOKEN: "cp_exec_"}
+
+
+_NOTE_USE = text(
+    "UPDATE credentials SET last_used_at = clock_timestamp()"
+    " WHERE id = :id AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')"
+)
 
 
 class Credential(Base, Resource, TenantOwned):
@@ -35,7 +49,10 @@ class Credential(Base, Resource, TenantOwned):
     environment_id: Mapped[UUID | None]
     execution_id: Mapped[UUID | None]
     fence: Mapped[int | None]
+    service_account_id: Mapped[UUID | None]
+    created_by: Mapped[str]
     expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
@@ -65,14 +82,17 @@ def issue(
     kind: Kind,
     organization_id: UUID,
     name: str,
+    created_by: str,
     environment_id: UUID | None = None,
     execution_id: UUID | None = None,
     fence: int | None = None,
+    service_account_id: UUID | None = None,
     expires_at: datetime | None = None,
 ) -> Issued:
     """Make a credential and add its hash to the session. The secret can't be read again later."""
     secret = PREFIXES[kind] + secrets.token_urlsafe(32)
     credential = Credential(
+        id=uuid4(),
         organization_id=organization_id,
         kind=kind,
         name=name,
@@ -81,10 +101,49 @@ def issue(
         environment_id=environment_id,
         execution_id=execution_id,
         fence=fence,
+        service_account_id=service_account_id,
+        created_by=created_by,
         expires_at=expires_at,
     )
     session.add(credential)
     return Issued(credential, secret)
+
+
+class KeyEnded(Conflict):
+    """The key has expired or been revoked, so there is nothing left to change. Issue a new one."""
+
+    code, title = "key_ended", "The key doesn't work any more"
+
+
+async def revoke(session: AsyncSession, credential: Credential) -> None:
+    """Stop a credential for good. Repeating it is harmless."""
+    if credential.revoked_at is None:
+        credential.revoked_at = await now(session)
+        await session.flush()
+
+
+async def rotate(
+    session: AsyncSession, hasher: Hasher, credential: Credential, *, created_by: str, overlap: timedelta
+) -> Issued:
+    """A new credential in place of a locked one, which works on for `overlap` at most. Raises `KeyEnded`."""
+    moment = await now(session)
+    if credential.revoked_at or (credential.expires_at and credential.expires_at <= moment):
+        raise KeyEnded("The key has expired or been revoked. Issue a new one.")
+    issued = issue(
+        session,
+        hasher,
+        kind=Kind(credential.kind),
+        organization_id=credential.organization_id,
+        name=credential.name,
+        created_by=created_by,
+        environment_id=credential.environment_id,
+        service_account_id=credential.service_account_id,
+        expires_at=credential.expires_at,
+    )
+    end = moment + overlap
+    credential.expires_at = min(credential.expires_at or end, end)
+    await session.flush()
+    return issued
 
 
 class Authenticator:
@@ -93,17 +152,28 @@ class Authenticator:
     REMEMBER: ClassVar = timedelta(seconds=2)
     MOST: ClassVar = 10_000
 
-    def __init__(self, database: Database, hasher: Hasher, *, operator_key: str | None) -> None:
+    def __init__(self, database: Database, hasher: Hasher, *, operator_key: str | None, sign_in: SignIn) -> None:
         self._database = database
+        self._sign_in = sign_in
         self._hasher = hasher
         self._operator_hash = hasher(operator_key) if operator_key else None
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._notes: set[asyncio.Task[None]] = set()
 
-    async def recognise(self, presented: str) -> Principal | None:
-        """The principal behind a credential, or None if it is unknown, expired or revoked."""
+    async def stop(self) -> None:
+        """Wait until every use is noted."""
+        await asyncio.gather(*self._notes)
+
+    async def recognise(self, presented: str, *, organization: str | None = None) -> Principal | None:
+        """The principal behind a credential, or None if it is unknown, expired or revoked.
+
+        `organization` chooses among those of a person with a sign-in token, for which it raises as `SignIn` does.
+        """
         digest = self._hasher(presented)
         if self._operator_hash and hmac.compare_digest(digest, self._operator_hash):
             return Principal(kind=Kind.OPERATOR, name="operator")
+        if is_token(presented):
+            return await self._sign_in.recognise(presented, organization=organization)
         now = time.monotonic()
         remembered = self._known.get(digest)
         if remembered and remembered[0] > now:
@@ -121,6 +191,11 @@ class Authenticator:
             row = (await session.execute(text("SELECT * FROM authenticate(:presented)"), {"presented": digest})).first()
         if row is None:
             return None
+        if row.use_unnoted:
+            # In the background: no request waits for it, and once a minute it is worth a statement.
+            task = asyncio.create_task(self._note_use(row.organization_id, row.id))
+            self._notes.add(task)
+            task.add_done_callback(self._notes.discard)
         return Principal(
             kind=Kind(row.kind),
             name=row.name,
@@ -130,4 +205,12 @@ class Authenticator:
             execution_id=row.execution_id,
             fence=row.fence,
             model=row.model,
+            grants=tuple(Grant.of(stored) for stored in row.grants),
         )
+
+    async def _note_use(self, organization_id: UUID, credential_id: UUID) -> None:
+        try:
+            async with self._database.tenant(organization_id) as session:
+                await session.execute(_NOTE_USE, {"id": credential_id})
+        except SQLAlchemyError as error:
+            logger.warning("the use of a key could not be noted: %s", type(error).__name__)

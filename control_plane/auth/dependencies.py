@@ -1,10 +1,11 @@
 """Gatekeeping as types: a signature says which permission a route needs and in whose name it uses the database."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,9 +13,14 @@ from control_plane.auth.credentials import Authenticator, Hasher
 from control_plane.auth.permissions import Permission
 from control_plane.auth.principals import ExecutionPrincipal, Kind, Principal, WorkerPrincipal
 from control_plane.db import Database
-from control_plane.problems import Forbidden, NotFound, Unauthenticated
+from control_plane.problems import Forbidden, NotFound, Problem, Unauthenticated
 
-_bearer = HTTPBearer(auto_error=False, description="An API key, worker key, execution token or the operator key.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="An API key, a sign-in token (JWT) of a trusted OpenID Connect provider, a worker key, an execution"
+    " token or the operator key. With a sign-in token, members of several organizations name one in the header"
+    " `X-Organization`, by slug or id.",
+)
 
 
 async def authenticated(
@@ -24,10 +30,15 @@ async def authenticated(
     if presented is None:
         raise Unauthenticated("Send a credential: `Authorization: Bearer <key>`.")
     authenticator: Authenticator = request.app.state.authenticator
-    principal = await authenticator.recognise(presented.credentials)
+    principal = await authenticator.recognise(presented.credentials, organization=_named_organization(request))
     if principal is None:
         raise Unauthenticated("The credential is unknown, expired or revoked.")
+    request.state.principal = principal
     return principal
+
+
+def _named_organization(request: Request) -> str | None:
+    return request.headers.get("x-organization")
 
 
 def _still_valid(
@@ -36,42 +47,86 @@ def _still_valid(
     authenticator: Authenticator = request.app.state.authenticator
 
     async def still_valid() -> bool:
-        return presented is not None and await authenticator.recognise(presented.credentials) is not None
+        if presented is None:
+            return False
+        try:
+            principal = await authenticator.recognise(presented.credentials, organization=_named_organization(request))
+        except Problem:  # a sign-in token that expired, or whose person was removed
+            return False
+        return principal is not None and _reach(request).still_of(principal)
 
     return still_valid
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a request reaches: the permission its route names, and where its principal has it (None: everywhere)."""
+
+    permission: Permission
+    projects: frozenset[UUID] | None
+
+    def still_of(self, principal: Principal) -> bool:
+        """Whether the principal has the permission in the same places as when the request began."""
+        try:
+            return principal.projects_with(self.permission) == self.projects
+        except Forbidden:
+            return False
+
+
+def _reach(request: Request) -> Reach:
+    reach: Reach | None = getattr(request.state, "reach", None)
+    if reach is None:
+        raise RuntimeError(f"{request.url.path} opens a session before its permission: swap the two in its signature.")
+    return reach
 
 
 def requires(permission: Permission) -> Callable[..., Coroutine[Any, Any, Principal]]:
     """A dependency that yields the principal if it has `permission` and raises `Forbidden` if not."""
 
-    async def gate(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
-        if permission not in principal.permissions:
-            raise Forbidden(
-                f"This needs the permission {permission}, which a credential of kind {principal.kind} lacks."
-            )
+    async def gate(request: Request, principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+        request.state.reach = Reach(permission, principal.projects_with(permission))
         return principal
 
     gate.permission = permission  # type: ignore[attr-defined] # a test walks all routes and reads it
     return gate
 
 
+async def audited(request: Request, response: Response, *, session: AsyncSession, principal: Principal) -> None:
+    """Let the audit log take down the request. For whoever owns its transaction: after the endpoint, before the commit.
+
+    The audit log is a subject above this one, so the application hands it in.
+    """
+    await request.app.state.record_request(
+        request, response, session=session, principal=principal, permission=_reach(request).permission
+    )
+
+
 async def tenant_session(
     request: Request, principal: Annotated[Principal, Depends(authenticated)]
 ) -> AsyncIterator[AsyncSession]:
-    """The request's one transaction, inside the organization of the credential; committed before the answer is sent."""
+    """The request's one transaction, inside the organization of the credential; committed before the answer is sent.
+
+    It holds the projects alone in which the principal has the permission that the route names.
+    """
+    reach = _reach(request)
     database: Database = request.app.state.database
-    async with database.tenant(principal.organization_id) as session:
+    async with database.tenant(principal.organization_id, projects=reach.projects) as session:
+        request.state.session = session
         yield session
 
 
 async def named_organization_session(
-    request: Request, organization_id: UUID, principal: Annotated[Principal, Depends(authenticated)]
+    request: Request,
+    organization_id: UUID,
+    principal: Annotated[Principal, Depends(authenticated)],
 ) -> AsyncIterator[AsyncSession]:
     """As `tenant_session`, for paths below `/organizations/{organization_id}`, which the operator may enter too."""
     if principal.kind is not Kind.OPERATOR and principal.organization_id != organization_id:
         raise NotFound.of("organization", organization_id)
+    reach = _reach(request)
     database: Database = request.app.state.database
-    async with database.tenant(organization_id) as session:
+    async with database.tenant(organization_id, projects=reach.projects) as session:
+        request.state.session = session
         yield session
 
 
@@ -123,16 +178,38 @@ Hashing = Annotated[Hasher, Depends(_hasher)]
 
 MayCreateOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_CREATE))]
 MayReadOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_READ))]
+MayBootstrapOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_BOOTSTRAP))]
+MayReadApiKeys = Annotated[Principal, Depends(requires(Permission.API_KEYS_READ))]
+MayWriteOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_WRITE))]
+MayExportOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_EXPORT))]
+MayDeleteOrganizations = Annotated[Principal, Depends(requires(Permission.ORGANIZATIONS_DELETE))]
 MayCreateApiKeys = Annotated[Principal, Depends(requires(Permission.API_KEYS_CREATE))]
+MayRevokeApiKeys = Annotated[Principal, Depends(requires(Permission.API_KEYS_REVOKE))]
+MayReadMembers = Annotated[Principal, Depends(requires(Permission.MEMBERS_READ))]
+MayWriteMembers = Annotated[Principal, Depends(requires(Permission.MEMBERS_WRITE))]
+MayReadRoles = Annotated[Principal, Depends(requires(Permission.ROLES_READ))]
+MayWriteRoles = Annotated[Principal, Depends(requires(Permission.ROLES_WRITE))]
+MayReadServiceAccounts = Annotated[Principal, Depends(requires(Permission.SERVICE_ACCOUNTS_READ))]
+MayWriteServiceAccounts = Annotated[Principal, Depends(requires(Permission.SERVICE_ACCOUNTS_WRITE))]
+MayReadWorkerKeys = Annotated[Principal, Depends(requires(Permission.WORKER_KEYS_READ))]
 MayCreateWorkerKeys = Annotated[Principal, Depends(requires(Permission.WORKER_KEYS_CREATE))]
+MayRevokeWorkerKeys = Annotated[Principal, Depends(requires(Permission.WORKER_KEYS_REVOKE))]
+MayReadAudit = Annotated[Principal, Depends(requires(Permission.AUDIT_READ))]
 MayReadProjects = Annotated[Principal, Depends(requires(Permission.PROJECTS_READ))]
 MayWriteProjects = Annotated[Principal, Depends(requires(Permission.PROJECTS_WRITE))]
 MayReadEnvironments = Annotated[Principal, Depends(requires(Permission.ENVIRONMENTS_READ))]
 MayWriteEnvironments = Annotated[Principal, Depends(requires(Permission.ENVIRONMENTS_WRITE))]
+MayReadWorkerQueues = Annotated[Principal, Depends(requires(Permission.WORKER_QUEUES_READ))]
+MayWriteWorkerQueues = Annotated[Principal, Depends(requires(Permission.WORKER_QUEUES_WRITE))]
 MayReadAgents = Annotated[Principal, Depends(requires(Permission.AGENTS_READ))]
 MayWriteAgents = Annotated[Principal, Depends(requires(Permission.AGENTS_WRITE))]
 MayReadPolicies = Annotated[Principal, Depends(requires(Permission.POLICIES_READ))]
 MayWritePolicies = Annotated[Principal, Depends(requires(Permission.POLICIES_WRITE))]
+MayReadPolicyBindings = Annotated[Principal, Depends(requires(Permission.POLICY_BINDINGS_READ))]
+MayWritePolicyBindings = Annotated[Principal, Depends(requires(Permission.POLICY_BINDINGS_WRITE))]
+MayReadToolsets = Annotated[Principal, Depends(requires(Permission.TOOLSETS_READ))]
+MayReadSecrets = Annotated[Principal, Depends(requires(Permission.SECRETS_READ))]
+MayWriteSecrets = Annotated[Principal, Depends(requires(Permission.SECRETS_WRITE))]
 MayReadExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_READ))]
 MayStartExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_START))]
 MayCancelExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_CANCEL))]

@@ -8,16 +8,38 @@ class Permission(StrEnum):
 
     ORGANIZATIONS_CREATE = "organizations:create"
     ORGANIZATIONS_READ = "organizations:read"
+    ORGANIZATIONS_WRITE = "organizations:write"
+    ORGANIZATIONS_EXPORT = "organizations:export"
+    ORGANIZATIONS_DELETE = "organizations:delete"
+    ORGANIZATIONS_BOOTSTRAP = "organizations:bootstrap"
+    API_KEYS_READ = "api_keys:read"
     API_KEYS_CREATE = "api_keys:create"
+    API_KEYS_REVOKE = "api_keys:revoke"
+    AUDIT_READ = "audit:read"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
+    SERVICE_ACCOUNTS_READ = "service_accounts:read"
+    SERVICE_ACCOUNTS_WRITE = "service_accounts:write"
+    WORKER_KEYS_READ = "worker_keys:read"
     WORKER_KEYS_CREATE = "worker_keys:create"
+    WORKER_KEYS_REVOKE = "worker_keys:revoke"
     PROJECTS_READ = "projects:read"
     PROJECTS_WRITE = "projects:write"
     ENVIRONMENTS_READ = "environments:read"
     ENVIRONMENTS_WRITE = "environments:write"
+    WORKER_QUEUES_READ = "worker_queues:read"
+    WORKER_QUEUES_WRITE = "worker_queues:write"
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
+    POLICY_BINDINGS_READ = "policy_bindings:read"
+    POLICY_BINDINGS_WRITE = "policy_bindings:write"
+    TOOLSETS_READ = "toolsets:read"
+    SECRETS_READ = "secrets:read"
+    SECRETS_WRITE = "secrets:write"
     EXECUTIONS_READ = "executions:read"
     EXECUTIONS_START = "executions:start"
     EXECUTIONS_CANCEL = "executions:cancel"
@@ -26,8 +48,16 @@ class Permission(StrEnum):
     MODELS_CALL = "models:call"
 
 
-OPERATOR = frozenset({Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_READ, Permission.API_KEYS_CREATE})
-"""The person who runs the installation: makes organizations and lets their first people in, and sees nothing else."""
+OPERATOR = frozenset(
+    {
+        Permission.ORGANIZATIONS_CREATE,
+        Permission.ORGANIZATIONS_READ,
+        Permission.ORGANIZATIONS_DELETE,
+        Permission.ORGANIZATIONS_BOOTSTRAP,
+    }
+)
+"""The person who runs the installation: makes organizations, lets their first owner in, deletes them, and sees nothing
+else."""
 
 WORKER = frozenset({Permission.EXECUTIONS_CLAIM})
 """A worker of one environment, until it claims an execution."""
@@ -35,5 +65,33 @@ WORKER = frozenset({Permission.EXECUTIONS_CLAIM})
 EXECUTION = frozenset({Permission.EXECUTION_REPORT, Permission.MODELS_CALL})
 """The process that carries out one execution."""
 
-MEMBER = frozenset(Permission) - WORKER - EXECUTION - {Permission.ORGANIZATIONS_CREATE}
-"""An API key of an organization."""
+MEMBER = (
+    frozenset(Permission) - WORKER - EXECUTION - {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
+)
+"""Everything a role may hold, for members, service accounts and API keys."""
+
+IN_PROJECTS = frozenset(
+    {
+        Permission.ORGANIZATIONS_READ,
+        Permission.WORKER_KEYS_READ,
+        Permission.WORKER_KEYS_CREATE,
+        Permission.WORKER_KEYS_REVOKE,
+        Permission.PROJECTS_READ,
+        Permission.PROJECTS_WRITE,
+        Permission.ENVIRONMENTS_READ,
+        Permission.ENVIRONMENTS_WRITE,
+        Permission.WORKER_QUEUES_READ,
+        Permission.WORKER_QUEUES_WRITE,
+        Permission.AGENTS_READ,
+        Permission.AGENTS_WRITE,
+        Permission.POLICIES_READ,
+        Permission.POLICY_BINDINGS_READ,
+        Permission.TOOLSETS_READ,
+        Permission.SECRETS_READ,
+        Permission.SECRETS_WRITE,
+        Permission.EXECUTIONS_READ,
+        Permission.EXECUTIONS_START,
+        Permission.EXECUTIONS_CANCEL,
+    }
+)
+"""What a role gives when it is granted on one project. All else needs a role in the whole organization."""

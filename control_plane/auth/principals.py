@@ -1,34 +1,61 @@
 """Who is asking: the verified holder of a credential."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 from uuid import UUID
 
-from control_plane.auth.permissions import EXECUTION, MEMBER, OPERATOR, WORKER, Permission
+from control_plane.auth.permissions import EXECUTION, IN_PROJECTS, MEMBER, OPERATOR, WORKER, Permission
+from control_plane.auth.roles import BUILT_IN, OWNER
 from control_plane.problems import Forbidden
 
 
 class Kind(StrEnum):
-    """The kinds of credentials."""
+    """The kinds of principals, most of which are also kinds of credentials."""
 
     OPERATOR = "operator"
+    MEMBER = "member"
+    SERVICE_ACCOUNT = "service_account"
     API_KEY = "api_key"
     WORKER_KEY = "worker_key"
     EXECUTION_TOKEN = "execution_token"  # noqa: S105 - the name of a kind
 
 
-_PERMISSIONS = {
+_FIXED = {
     Kind.OPERATOR: OPERATOR,
-    Kind.API_KEY: MEMBER,
     Kind.WORKER_KEY: WORKER,
     Kind.EXECUTION_TOKEN: EXECUTION,
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """A role that somebody has, in the whole organization or, with `project_id`, in one project."""
+
+    role: str
+    permissions: frozenset[Permission]
+    project_id: UUID | None = None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """A grant as the database's functions give it: `role`, `permissions` of a custom role or null, `project_id`."""
+        custom = stored["permissions"]
+        held = BUILT_IN[stored["role"]].permissions if custom is None else MEMBER.intersection(custom)
+        project_id = stored["project_id"]
+        return cls(stored["role"], held, UUID(project_id)) if project_id else cls(stored["role"], held)
+
+    @property
+    def effective(self) -> frozenset[Permission]:
+        """What the role gives where it is granted."""
+        return self.permissions if self.project_id is None else self.permissions & IN_PROJECTS
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The holder of a credential. Everything in it comes from the credential, nothing from the request.
 
+    `grants` are the roles of members, service accounts and API keys; the other kinds have fixed permissions.
     `environment_id` is set for worker keys; `execution_id`, `fence` and `model` for execution tokens. The operator has
     no organization.
     """
@@ -37,15 +64,44 @@ class Principal:
     name: str
     organization_id: UUID | None = None
     credential_id: UUID | None = None
+    member_id: UUID | None = None
     environment_id: UUID | None = None
     execution_id: UUID | None = None
     fence: int | None = None
     model: str | None = None
+    grants: tuple[Grant, ...] = ()
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What this principal may do within its organization."""
-        return _PERMISSIONS[self.kind]
+        """What this principal may do somewhere within its organization."""
+        return _FIXED.get(self.kind) or _joined(self.grants)
+
+    @property
+    def owner(self) -> bool:
+        """Whether this principal is an owner of its organization."""
+        return any(grant.role == OWNER and grant.project_id is None for grant in self.grants)
+
+    def permissions_in(self, project_id: UUID | None) -> frozenset[Permission]:
+        """What this principal may do in one project, or (None) in the whole organization."""
+        return _FIXED.get(self.kind) or _joined(
+            grant for grant in self.grants if grant.project_id is None or grant.project_id == project_id
+        )
+
+    def projects_with(self, permission: Permission) -> frozenset[UUID] | None:
+        """The projects in which this principal may do something; None if in all. Raises `Forbidden` if in none."""
+        fixed = _FIXED.get(self.kind)
+        if fixed and permission in fixed:
+            return None
+        granting = [grant.project_id for grant in self.grants if permission in grant.effective]
+        if None in granting:
+            return None
+        if not granting:
+            raise Forbidden(
+                f"This needs the permission {permission}, which a credential of kind {self.kind} lacks."
+                if fixed
+                else f"This needs the permission {permission}, which no role of {self.label} gives."
+            )
+        return frozenset(project_id for project_id in granting if project_id is not None)
 
     @property
     def tenant(self) -> UUID:
@@ -58,6 +114,10 @@ class Principal:
     def label(self) -> str:
         """How the principal is named in records: `api_key:ci`."""
         return f"{self.kind}:{self.name}"
+
+
+def _joined(grants: Iterable[Grant]) -> frozenset[Permission]:
+    return frozenset[Permission]().union(*(grant.effective for grant in grants))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import typer
 
-from control_plane.cli.places import control_plane
+from control_plane.cli.places import embedded
 from control_plane.embedded.prefect_server import kept_auth_string
 
 
 def show(data: Path | None) -> None:
     """Print shell variables, for `eval "$(control-plane keys)"`."""
-    found = control_plane(data)
+    found = embedded(data)
     variables = {"CONTROL_PLANE_URL": found.url, "CONTROL_PLANE_API_KEY": found.api_key}
     for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")

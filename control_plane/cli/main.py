@@ -73,6 +73,47 @@ def run(
 
 
 @app.command()
+def login(
+    *,
+    api_key: Annotated[
+        bool, typer.Option("--api-key", help="Sign in with an API key, read from standard input or asked for.")
+    ] = False,
+    url: Annotated[
+        str, typer.Option(envvar="CONTROL_PLANE_URL", help="Where the control plane is.")
+    ] = "http://127.0.0.1:7777",
+) -> None:
+    """Keep the address of a control plane and a key for it, for all commands that follow."""
+    from control_plane.cli.login import log_in  # noqa: PLC0415 - see above
+
+    log_in(url, with_api_key=api_key)
+
+
+@app.command()
+def logout() -> None:
+    """Forget what `control-plane login` kept. The key itself stays valid."""
+    from control_plane.cli.login import log_out  # noqa: PLC0415 - see above
+
+    log_out()
+
+
+@app.command()
+def token(
+    subject: Annotated[str, typer.Option(help="Who the token is for, as the members of organizations name them.")],
+    *,
+    email: Annotated[str | None, typer.Option(help="A verified e-mail address of theirs.")] = None,
+    audience: Annotated[
+        str | None, typer.Option(help="Who shall accept the token. Default: this control plane.")
+    ] = None,
+    lifetime: Annotated[int, typer.Option(min=1, max=1440, help="Minutes until it expires.")] = 60,
+    data: Data = None,
+) -> None:
+    """Issue a sign-in token with the key of the local issuer. Whoever has the token is that person until it expires."""
+    from control_plane.cli.token import issue  # noqa: PLC0415 - see above
+
+    issue(subject, email=email, audience=audience, minutes=lifetime, data=data)
+
+
+@app.command()
 def keys(data: Data = None) -> None:
     """Print the address and the keys of `control-plane dev` as shell variables. They are secrets."""
     from control_plane.cli.keys import show  # noqa: PLC0415 - see above
@@ -81,11 +122,52 @@ def keys(data: Data = None) -> None:
 
 
 @app.command()
+def bootstrap(
+    organization: Annotated[str, typer.Option(help="Name of the organization.")],
+    slug: Annotated[str, typer.Option(help="Its short name: lower-case letters and digits.")],
+) -> None:
+    """Create an organization, if it isn't there, and print the API key of its first owner, once.
+
+    Needs CONTROL_PLANE_OPERATOR_KEY. The control plane is the one CONTROL_PLANE_URL names.
+    """
+    from control_plane.cli.bootstrap import let_in  # noqa: PLC0415 - see above
+
+    let_in(organization, slug)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database that DATABASE_URL names up to date."""
     from control_plane.cli.migrate import upgrade  # noqa: PLC0415 - see above
 
     upgrade()
+
+
+@app.command("rotate-encryption-key")
+def rotate_encryption_key() -> None:
+    """Bring all secrets under the first of CONTROL_PLANE_ENCRYPTION_KEYS. Safe to repeat, and while servers run."""
+    from control_plane.cli.rotation import rotate_encryption_key as rotate  # noqa: PLC0415 - see above
+
+    rotate()
+
+
+@app.command()
+def export(
+    *,
+    output: Annotated[Path, typer.Option(dir_okay=False, help="The file to write, one JSON object a line.")],
+    organization: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SLUG",
+            help="An organization of the database that DATABASE_URL names. Default: that of the API key.",
+        ),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Write all data of an organization to a file: every row of every table, without hashes and values of secrets."""
+    from control_plane.cli.export import export as write  # noqa: PLC0415 - see above
+
+    write(output, organization=organization, data=data)
 
 
 @app.command()

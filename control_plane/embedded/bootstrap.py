@@ -42,7 +42,7 @@ def ensure_tenant(stack: Stack) -> Tenant:
         organization = ensure(operator, "/organizations", ORGANIZATION, by=("slug",))
         # Keys that were kept belong to the database they were made in.
         fresh = stack.data.kept("organization_id") != organization["id"]
-        api_key = _key(stack, operator, f"/organizations/{organization['id']}/api-keys", "api_key", fresh=fresh)
+        api_key = _key(stack, operator, f"/organizations/{organization['id']}/bootstrap", "api_key", fresh=fresh)
     with Rest(stack.api_url, api_key) as rest:
         with stack.timed("project demo"):
             project = ensure(rest, "/projects", PROJECT, by=("slug",))
@@ -70,4 +70,9 @@ def ensure(rest: Rest, path: str, body: dict[str, Any], *, by: Sequence[str]) ->
 
 def _key(stack: Stack, rest: Rest, path: str, name: str, *, fresh: bool) -> str:
     kept = None if fresh else stack.data.kept(name)
-    return kept or stack.data.keep(name, rest.post(path, {"name": "embedded stack"})["key"])
+    if kept:
+        return kept
+    # If we are cut off before the key is kept, the same request gets the same answer again.
+    idempotency_key = stack.data.secret(f"idempotency of {path}")
+    issued = rest.post(path, {"name": "embedded stack"}, idempotency_key=idempotency_key)
+    return stack.data.keep(name, issued["key"])

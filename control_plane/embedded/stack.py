@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import migrations
+from control_plane.auth.local_issuer import new_key
 from control_plane.embedded.data_folder import DataFolder
 from control_plane.embedded.own_database import OwnDatabase
 from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
@@ -205,7 +206,10 @@ class Stack:
         environment = clean_environment(
             DATABASE_URL=database_url,
             CONTROL_PLANE_SECRET_KEY=self.data.secret("secret_key"),
+            CONTROL_PLANE_ENCRYPTION_KEYS=self.data.secret("encryption_key"),
             CONTROL_PLANE_OPERATOR_KEY=self.data.secret("operator_key"),
+            CONTROL_PLANE_LOCAL_ISSUER_KEYS=self.data.kept("local_issuer_key")
+            or self.data.keep("local_issuer_key", new_key()),
             CONTROL_PLANE_PUBLIC_URL=self.api_url,
             CONTROL_PLANE_PREFECT_API_URL=self.prefect.api_url,
             CONTROL_PLANE_PREFECT_UI_URL=self.prefect.ui_url,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,7 +12,10 @@ from control_plane.db import Base, Resource, TenantOwned
 
 
 class Environment(Base, Resource, TenantOwned):
-    """A place such as staging or production. Its work pool exists in the orchestrator since `provisioned_at`."""
+    """A place such as staging or production. Its work pool exists in the orchestrator since `provisioned_at`.
+
+    `pool_version` counts what was asked of the work pool and its queues, `provisioned_version` how much of it is done.
+    """
 
     __tablename__ = "environments"
 
@@ -21,3 +25,5 @@ class Environment(Base, Resource, TenantOwned):
     work_pool: Mapped[str]
     llm_override: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     provisioned_at: Mapped[datetime | None]
+    pool_version: Mapped[int] = mapped_column(server_default=text("1"), default=1)
+    provisioned_version: Mapped[int] = mapped_column(server_default=text("0"), default=0)

@@ -1,11 +1,12 @@
 """REST bodies of environments."""
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import Body, Name, Read, Slug, Text
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug, Text
 
 
 class LlmOverride(Body):
@@ -22,6 +23,22 @@ class EnvironmentCreate(Body):
     slug: Slug
     project_id: UUID
     llm_override: LlmOverride | None = None
+
+
+class LlmOverridePatch(Patch):
+    """Changes to an override; without one yet, all of it."""
+
+    provider: Text = Field(default=ABSENT, min_length=1, max_length=100)
+    model: Text = Field(default=ABSENT, min_length=1, max_length=200)
+
+
+class EnvironmentPatch(Patch):
+    """Changes to an environment. `llm_override` is merged too; null removes it."""
+
+    name: Name = ABSENT
+    llm_override: LlmOverridePatch | None = ABSENT
+    slug: Fixed = None
+    project_id: Fixed = None
 
 
 class EnvironmentRead(Read):
@@ -42,3 +59,22 @@ class WorkerCommand(Body):
     install: str
     environment: dict[str, str]
     command: str
+
+
+class WorkerKeyRead(Read):
+    """A worker key, never the key itself. `hint` is its end."""
+
+    organization_id: UUID
+    environment_id: UUID
+    name: str
+    hint: str
+    created_by: str
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+    revoked_at: datetime | None
+
+
+class WorkerKeyIssued(WorkerKeyRead):
+    """A new worker key. `key` is shown this once."""
+
+    key: str

@@ -92,6 +92,7 @@ async def claim(
         kind=Kind.EXECUTION_TOKEN,
         organization_id=execution.organization_id,
         name=str(execution.id),
+        created_by=f"worker_key:{worker.name}",
         execution_id=execution.id,
         fence=execution.fence,
         expires_at=moment + settings.execution_token_lifetime,

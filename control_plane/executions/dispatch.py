@@ -16,10 +16,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db import Database, now
+from control_plane.environments import provisioning
 from control_plane.environments import service as environments
 from control_plane.executions import service as executions
 from control_plane.executions.models import Execution
 from control_plane.executions.state import Status
+from control_plane.idempotency import forget_expired
 from control_plane.wire.plan import Plan
 from deployments.orchestrator import (
     Orchestrator,
@@ -116,6 +118,7 @@ class Dispatcher:
         while True:
             self._hurry.clear()
             try:
+                await forget_expired(self._database)
                 await self.reconcile()
             except OrchestratorUnavailable as error:
                 logger.warning("reconciling is delayed: %s", error)
@@ -127,12 +130,12 @@ class Dispatcher:
                 await asyncio.wait_for(self._hurry.wait(), self._every.total_seconds())
 
     async def reconcile(self) -> None:
-        """Attend to every execution that is due, and create the work pools that are missing."""
+        """Attend to every execution that is due, and bring the work pools up to date."""
         async with self._database.tenant(None) as session:
             due = (await session.execute(text("SELECT * FROM executions_to_attend(:most)"), {"most": _BATCH})).all()
         for organization_id, execution_id in due:
             self.attend_soon(organization_id, execution_id)
-        await environments.provision(self._database, self._orchestrator)
+        await provisioning.mirror(self._database, self._orchestrator)
 
     async def attend(self, organization_id: UUID, execution_id: UUID) -> None:
         """Do for one execution what its status asks for. Raises `OrchestratorUnavailable`, `OrchestratorRefused`."""

@@ -26,8 +26,9 @@ from control_plane.executions.service import ExecutionEnded
 from control_plane.executions.state import Status
 from control_plane.pagination import Paged
 from control_plane.problems import Invalid, NotFound, problems
+from control_plane.transactions import TenantRoute
 
-router = APIRouter(prefix="/executions", tags=["executions"])
+router = APIRouter(prefix="/executions", tags=["executions"], route_class=TenantRoute)
 
 
 def _dispatcher(request: Request) -> Dispatcher:
@@ -51,7 +52,7 @@ async def start_execution(
     execution = await executions.start(session, principal, body)
     after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
     response.headers["Location"] = f"/api/v1/executions/{execution.id}"
-    return _read(request, execution)
+    return as_read(request, execution)
 
 
 @router.get("")
@@ -66,13 +67,13 @@ async def list_executions(
 ) -> list[ExecutionRead]:
     """Executions, newest first."""
     found = await executions.listed(session, page, agent_id=agent_id, environment_id=environment_id, status=status)
-    return [_read(request, execution) for execution in found]
+    return [as_read(request, execution) for execution in found]
 
 
 @router.get("/{execution_id}", responses=problems(NotFound))
 async def get_execution(execution_id: UUID, _: MayReadExecutions, session: Db, request: Request) -> ExecutionRead:
     """One execution."""
-    return _read(request, await executions.get(session, execution_id))
+    return as_read(request, await executions.get(session, execution_id))
 
 
 @router.delete("/{execution_id}", status_code=204, responses=problems(NotFound, ExecutionEnded))
@@ -124,6 +125,7 @@ async def stream_events(
     )
 
 
-def _read(request: Request, execution: Execution) -> ExecutionRead:
+def as_read(request: Request, execution: Execution) -> ExecutionRead:
+    """An execution as the API tells it, with the address of its run in the orchestrator's own pages."""
     run = execution.flow_run_id
     return ExecutionRead.of(execution, flow_run_url=request.app.state.orchestrator.run_url(run) if run else None)

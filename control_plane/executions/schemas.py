@@ -26,6 +26,13 @@ class ExecutionCreate(Body):
     input: ExecutionInputCreate
 
 
+class AgentPrompt(Body):
+    """Start one run of the agent in the path: `prompt` is the message of an execution, `context` its context."""
+
+    prompt: Text = Field(min_length=1, max_length=200_000)
+    context: dict[Text, Json] = Field(default={}, max_length=100)
+
+
 class ExecutionRead(Read):
     """One run of an agent. `error` says what happened and what to do, `dispatch_error` why it isn't under way yet."""
 

@@ -17,11 +17,11 @@ from control_plane.environments.models import Environment
 from control_plane.events import service as events
 from control_plane.events.service import NewEvent
 from control_plane.executions.models import Execution
-from control_plane.executions.schemas import ExecutionCreate
+from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate
 from control_plane.executions.state import Status, check
 from control_plane.organizations.models import Organization
 from control_plane.pagination import Page
-from control_plane.policy_bindings import service as policies
+from control_plane.policies import service as policies
 from control_plane.problems import Conflict, Invalid, NotFound
 from control_plane.projects import service as projects
 from control_plane.wire.executions import EventType, Usage
@@ -76,6 +76,14 @@ async def start(session: AsyncSession, principal: Principal, body: ExecutionCrea
     return execution
 
 
+async def start_prompt(session: AsyncSession, principal: Principal, agent_id: UUID, body: AgentPrompt) -> Execution:
+    """The same in short. Raises `NotFound`, since the agent is named by the address and not by the body."""
+    current = await agents.get(session, agent_id)
+    sent = {"message": body.prompt} | body.model_dump(include={"context"}, exclude_unset=True)
+    asked = ExecutionCreate(agent_id=current.agent.id, input=ExecutionInputCreate.model_validate(sent))
+    return await start(session, principal, asked)
+
+
 async def _plan(
     session: AsyncSession,
     execution_id: UUID,
@@ -107,7 +115,13 @@ async def _plan(
             max_tokens=model.get("max_tokens"),
         ),
         toolsets=[ToolsetPlan(name=name) for name in version.toolsets],
-        policies=await policies.resolve(session, version.policies),
+        policies=await policies.applying(
+            session,
+            version.policies,
+            project_id=project.id,
+            environment_id=environment.id,
+            agent_id=current.agent.id,
+        ),
         input=ExecutionInput(message=body.input.message, context=body.input.context),
         requested_by=principal.label,
     )

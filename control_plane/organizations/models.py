@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Mapped
 
-from control_plane.db import Base, Resource
+from control_plane.db import Base, Listed, Resource
 
 
 class Organization(Base, Resource):
@@ -12,3 +12,11 @@ class Organization(Base, Resource):
 
     name: Mapped[str]
     slug: Mapped[str]
+
+
+class AbandonedWorkPool(Base, Listed):
+    """A work pool whose environment is deleted, until the reconciler has removed it. It names no tenant's row."""
+
+    __tablename__ = "abandoned_work_pools"
+
+    work_pool: Mapped[str]

@@ -1,12 +1,10 @@
-"""REST bodies of organizations and their API keys."""
+"""REST bodies of organizations, and of keys."""
 
-from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from control_plane.contract import Body, Name, Read
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read
 
 OrganizationSlug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,29}$")]
 """Letters and digits only: without hyphens, `env-<organization>-<environment>` can be read in one way only."""
@@ -19,6 +17,13 @@ class OrganizationCreate(Body):
     slug: OrganizationSlug
 
 
+class OrganizationPatch(Patch):
+    """Changes to a tenant."""
+
+    name: Name = ABSENT
+    slug: Fixed = None
+
+
 class OrganizationRead(Read):
     """A tenant."""
 
@@ -27,17 +32,13 @@ class OrganizationRead(Read):
 
 
 class KeyCreate(Body):
-    """A new API key or worker key."""
+    """A new key whose rights are given by where it is made."""
 
     name: Name
     expires_at: Annotated[AwareDatetime | None, Field(description="When it stops working. Default: never.")] = None
 
 
-class KeyIssued(Read):
-    """A new key. `key` is shown this once."""
+class KeyRotation(Body):
+    """How long the old key works on next to the new one."""
 
-    organization_id: UUID
-    name: str
-    hint: str
-    expires_at: datetime | None
-    key: str
+    overlap_seconds: int = Field(default=0, ge=0, le=2_592_000, description="At most 30 days.")

@@ -1,23 +1,25 @@
-"""Organizations and their API keys."""
+"""Organizations."""
 
-from collections.abc import Sequence
-from uuid import uuid4
+from collections.abc import Iterable, Sequence
+from uuid import UUID, uuid4
 
-from sqlalchemy import select, text
+from sqlalchemy import column, select, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth.credentials import Hasher, Issued, issue
 from control_plane.auth.principals import Kind, Principal
-from control_plane.db import ORGANIZATION_SETTING
-from control_plane.organizations.models import Organization
-from control_plane.organizations.schemas import KeyCreate, OrganizationCreate
-from control_plane.problems import AlreadyExists, NotFound
+from control_plane.db import ORGANIZATION_SETTING, outside
+from control_plane.organizations.models import AbandonedWorkPool, Organization
+from control_plane.organizations.schemas import OrganizationCreate, OrganizationPatch
+from control_plane.problems import AlreadyExists, Invalid, NotFound
+
+# By name: environments, a subject above this one, can't be imported here.
+_ENVIRONMENTS = table("environments", column("work_pool"))
 
 
 async def create(session: AsyncSession, body: OrganizationCreate) -> Organization:
     """A new organization. The session enters it, since nobody outside an organization may write its row."""
-    organization = Organization(id=uuid4(), name=body.name, slug=body.slug)
+    organization = Organization(id=session.info.get("organization_id") or uuid4(), name=body.name, slug=body.slug)
     await session.execute(
         text("SELECT set_config(:setting, :id, true)"), {"setting": ORGANIZATION_SETTING, "id": str(organization.id)}
     )
@@ -39,18 +41,42 @@ async def visible(session: AsyncSession, principal: Principal) -> Sequence[Organ
     return (await session.scalars(select(Organization))).all()
 
 
-async def issue_api_key(session: AsyncSession, body: KeyCreate, *, hasher: Hasher) -> Issued:
-    """A new API key of the organization that the session is in. Raises `NotFound` if there is none."""
-    organization = await session.scalar(select(Organization))
+async def get(session: AsyncSession, organization_id: UUID, *, lock: bool = False) -> Organization:
+    """One organization, locked until the transaction ends if asked. Raises `NotFound`."""
+    statement = select(Organization).where(Organization.id == organization_id)
+    organization = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if organization is None:
-        raise NotFound("There is no such organization.")
-    issued = issue(
-        session,
-        hasher,
-        kind=Kind.API_KEY,
-        organization_id=organization.id,
-        name=body.name,
-        expires_at=body.expires_at,
-    )
+        raise NotFound.of("organization", organization_id)
+    return organization
+
+
+async def change(session: AsyncSession, organization: Organization, body: OrganizationPatch) -> Organization:
+    """Merge changes into a locked organization."""
+    for name, value in body.changes().items():
+        setattr(organization, name, value)
     await session.flush()
-    return issued
+    return organization
+
+
+async def remove(session: AsyncSession, organization: Organization, *, confirmed: str) -> None:
+    """Delete an organization and everything that belongs to it, at once. Raises `Invalid` unless its slug confirms it.
+
+    Its work pools are removed by the reconciler.
+    """
+    if confirmed != organization.slug:
+        raise Invalid(
+            f"To delete this organization and all of its data for good, send confirm={organization.slug}.",
+            location="query.confirm",
+        )
+    await abandon(session, (await session.scalars(select(_ENVIRONMENTS.c.work_pool))).all())
+    # Every table of tenants refers to the organization and is emptied with it, by the owner of the tables: the
+    # application itself may not delete from all of them.
+    await session.delete(organization)
+    await session.flush()
+
+
+async def abandon(session: AsyncSession, work_pools: Iterable[str]) -> None:
+    """Leave work pools to the reconciler to remove."""
+    async with outside(session):
+        session.add_all(AbandonedWorkPool(work_pool=work_pool) for work_pool in work_pools)
+        await session.flush()

@@ -1,51 +1,78 @@
-"""`/policies`."""
+"""`/policy-bindings`, and the end of a policy, which depends on them."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
-from control_plane.auth.dependencies import Db, MayReadPolicies, MayWritePolicies
+from control_plane.auth.dependencies import Db, MayReadPolicyBindings, MayWritePolicies, MayWritePolicyBindings
 from control_plane.contract import Text
+from control_plane.etags import CONDITIONAL, CREATED, Conditional, IfMatch, PreconditionFailed, tagged
 from control_plane.pagination import Paged
-from control_plane.policy_bindings import service as policies
-from control_plane.policy_bindings.schemas import PolicyCreate, PolicyRead
-from control_plane.policy_bindings.service import CurrentPolicy, PolicyInvalid
-from control_plane.problems import AlreadyExists, NotFound, problems
-from policies.engine import PolicyEngine
+from control_plane.policies import service as policies
+from control_plane.policies.models import PolicyBinding
+from control_plane.policy_bindings import service as policy_bindings
+from control_plane.policy_bindings.schemas import PolicyBindingCreate, PolicyBindingRead
+from control_plane.policy_bindings.service import PolicyInUse
+from control_plane.problems import AlreadyExists, Invalid, NotFound, problems
+from control_plane.transactions import TenantRoute
 
-router = APIRouter(prefix="/policies", tags=["policies"])
-
-
-def _engine(request: Request) -> PolicyEngine:
-    engine: PolicyEngine = request.app.state.policy_engine
-    return engine
+router = APIRouter(prefix="/policy-bindings", tags=["policies"], route_class=TenantRoute)
+policies_router = APIRouter(prefix="/policies", tags=["policies"], route_class=TenantRoute)
 
 
-Engine = Annotated[PolicyEngine, Depends(_engine)]
+@router.post("", status_code=201, responses=problems(AlreadyExists, Invalid) | CREATED)
+async def create_policy_binding(
+    body: PolicyBindingCreate, principal: MayWritePolicyBindings, session: Db, response: Response
+) -> PolicyBindingRead:
+    """Bind a policy to the organization, a project, an environment or an agent.
 
-
-@router.post("", status_code=201, responses=problems(AlreadyExists, PolicyInvalid))
-async def create_policy(
-    body: PolicyCreate, principal: MayWritePolicies, session: Db, engine: Engine, response: Response
-) -> PolicyRead:
-    """Store a Rego module. It is compiled first; errors name line and column."""
-    current = await policies.create(session, principal.tenant, body, engine=engine)
-    response.headers["Location"] = f"/api/v1/policies/{current.policy.id}"
-    return _read(current)
+    It decides over every execution that is created there from now on, together with the policies that agents name.
+    """
+    binding = await policy_bindings.create(session, principal.tenant, body)
+    response.headers["Location"] = f"/api/v1/policy-bindings/{binding.id}"
+    return tagged(response, _read(binding))
 
 
 @router.get("")
-async def list_policies(_: MayReadPolicies, session: Db, page: Paged, name: Text | None = None) -> list[PolicyRead]:
-    """The organization's own policies, newest first."""
-    return [_read(found) for found in await policies.listed(session, page, name=name)]
+async def list_policy_bindings(
+    _: MayReadPolicyBindings,
+    session: Db,
+    page: Paged,
+    policy: Text | None = None,
+    project_id: UUID | None = None,
+    environment_id: UUID | None = None,
+    agent_id: UUID | None = None,
+) -> list[PolicyBindingRead]:
+    """Policy bindings, newest first. `project_id` also finds those of the project's environments and agents."""
+    found = await policy_bindings.listed(
+        session, page, policy=policy, project_id=project_id, environment_id=environment_id, agent_id=agent_id
+    )
+    return [_read(binding) for binding in found]
 
 
-@router.get("/{policy_id}", responses=problems(NotFound))
-async def get_policy(policy_id: UUID, _: MayReadPolicies, session: Db) -> PolicyRead:
-    """One policy in its current version."""
-    return _read(await policies.get(session, policy_id))
+@router.get("/{binding_id}", responses=problems(NotFound) | CONDITIONAL)
+async def get_policy_binding(
+    binding_id: UUID, _: MayReadPolicyBindings, session: Db, conditional: Conditional
+) -> PolicyBindingRead:
+    """One policy binding."""
+    return conditional.answer(_read(await policy_bindings.get(session, binding_id)))
 
 
-def _read(current: CurrentPolicy) -> PolicyRead:
-    return PolicyRead.of(current.policy, current.version)
+@router.delete("/{binding_id}", status_code=204, responses=problems(NotFound, PreconditionFailed))
+async def delete_policy_binding(binding_id: UUID, _: MayWritePolicyBindings, session: Db, if_match: IfMatch) -> None:
+    """Let the policy no longer apply there. Executions that exist keep it."""
+    binding = await policy_bindings.get(session, binding_id)
+    if_match.check(binding)
+    await policy_bindings.delete(session, binding)
+
+
+@policies_router.delete("/{policy_id}", status_code=204, responses=problems(NotFound, PolicyInUse, PreconditionFailed))
+async def delete_policy(policy_id: UUID, _: MayWritePolicies, session: Db, if_match: IfMatch) -> None:
+    """Delete a policy and its versions. Refused while it is bound or the current version of an agent names it."""
+    current = await policies.get(session, policy_id, lock=True)
+    if_match.check(current.policy)
+    await policy_bindings.delete_policy(session, current.policy)
+
+
+def _read(binding: PolicyBinding) -> PolicyBindingRead:
+    return PolicyBindingRead.of(binding, scope=policy_bindings.scope_of(binding))

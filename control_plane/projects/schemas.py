@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from control_plane.contract import Body, Name, Read, Slug
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug
 
 
 class ProjectCreate(Body):
@@ -10,6 +10,13 @@ class ProjectCreate(Body):
 
     name: Name
     slug: Slug
+
+
+class ProjectPatch(Patch):
+    """Changes to a project."""
+
+    name: Name = ABSENT
+    slug: Fixed = None
 
 
 class ProjectRead(Read):

@@ -1,5 +1,6 @@
 """Which part may know which: read by import-linter, and really tried in a fresh interpreter."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -78,7 +79,7 @@ def test_each_package_is_a_package_of_its_own(package: str) -> None:
 
 def test_every_subject_of_the_control_plane_stands_in_the_import_contract() -> None:
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
-    named = {name.strip() for layer in layers for name in layer.split("|")}
+    named = {name.strip() for layer in layers for name in re.split("[|:]", layer)}
     subjects = {f"control_plane.{path.parent.name}" for path in (ROOT / "control_plane").glob("*/__init__.py")}
 
     assert subjects <= named

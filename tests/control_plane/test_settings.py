@@ -13,6 +13,7 @@ SECRETS = {
     "CONTROL_PLANE_DATABASE_URL": "postgresql://login:p4ssw0rd@localhost/control_plane",
     "CONTROL_PLANE_SECRET_KEY": "k3y-k3y-k3y-k3y-k3y-k3y-k3y-k3y-k3y",
     "CONTROL_PLANE_OPERATOR_KEY": "0per4tor-0per4tor-0per4tor-0per4tor",
+    "CONTROL_PLANE_ENCRYPTION_KEYS": "3ncryption" + "A" * 33 + "=",
     "CONTROL_PLANE_MIGRATION_DATABASE_URL": "postgresql://owner:0wner-w0rd@localhost/control_plane",
     "CONTROL_PLANE_PREFECT_AUTH_STRING": "admin:pr3fect",
 }
@@ -74,7 +75,7 @@ def test_a_secret_that_is_too_short_is_named_but_not_shown(environment: pytest.M
 def test_secrets_are_never_rendered(environment: pytest.MonkeyPatch, rendered: object) -> None:
     text = rendered(configuration.settings())  # type: ignore[operator] # one of the three above
 
-    assert [value for value in ("p4ssw0rd", "k3y", "0per4tor", "0wner", "pr3fect") if value in text] == []
+    assert [value for value in ("p4ssw0rd", "k3y", "0per4tor", "3ncryption", "0wner", "pr3fect") if value in text] == []
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,18 @@ def test_a_value_with_which_no_server_could_work_is_named(
 
     with pytest.raises(ValidationError, match=name):
         configuration.settings()
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "3ncryption", "3ncryption" + "A" * 34, "A" * 43 + "=,3ncryption", "A" * 43 + "=,", "3ncryption!" * 4]
+)
+def test_an_encryption_key_that_is_none_is_named_and_not_shown(environment: pytest.MonkeyPatch, keys: str) -> None:
+    environment.setenv("CONTROL_PLANE_ENCRYPTION_KEYS", keys)
+
+    with pytest.raises(ValidationError, match=r"CONTROL_PLANE_ENCRYPTION_KEYS\n.*openssl rand -base64 32") as caught:
+        configuration.settings()
+
+    assert "3ncryption" not in str(caught.value)
 
 
 def test_settings_do_not_change(environment: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ OPTIONS = {"--help"} | {
 MARKS = set(re.findall(r'^  "(\w+): ', text("pyproject.toml"), re.MULTILINE))
 
 MAKE = found(r"(?:`|^|\$ )make ([a-z]+)")
-CONTROL_PLANE = found(r"(?:`|\n)control-plane ([a-z]+)")
+CONTROL_PLANE = found(r"(?:`|\n)control-plane ([a-z][a-z-]*)")
 SETTABLE = found(r"control-plane [a-z]*[^`\n]*?(--[a-z-]+)")
 KINDS = found(r"pytest -m (\w+)")
 

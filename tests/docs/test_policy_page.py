@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from control_plane.policy_bindings.schemas import PolicyCreate
+from control_plane.policies.schemas import PolicyCreate
 from control_plane.wire.decisions import Outcome
 from control_plane.wire.plan import PolicyPlan
 from policies import regorus_child, regorus_engine

@@ -14,7 +14,15 @@ from tests.tenants import Tenant
 pytestmark = pytest.mark.integration
 
 AS_APPLICATION = f"-c role={APPLICATION_ROLE}"
-FUNCTIONS = ["all_organizations", "authenticate", "executions_to_attend", "unprovisioned_environments"]
+FUNCTIONS = [
+    "all_organizations",
+    "authenticate",
+    "executions_to_attend",
+    "organizations_with_expired_answers",
+    "recognise_member",
+    "unprovisioned_environments",
+    "work_pool_is_abandoned",
+]
 
 
 def rows(url: str, query: str, *parameters: object, options: str = "") -> list[tuple[object, ...]]:
@@ -100,7 +108,15 @@ def test_authenticate_gives_away_no_hash_and_no_prompt(test_database: TestDataba
         "execution_id",
         "fence",
         "model",
+        "grants",
+        "use_unnoted",
     ]
+
+
+def test_recognising_a_member_gives_away_no_address_and_no_subject(test_database: TestDatabase) -> None:
+    given = columns(test_database.url, "recognise_member(%s, %s, %s)", "issuer", "subject", None)
+
+    assert given == ["id", "organization_id", "slug", "name", "invited", "grants"]
 
 
 @pytest.mark.parametrize("call", ["executions_to_attend(10)", "unprovisioned_environments()"])
@@ -108,5 +124,15 @@ def test_the_reconciler_learns_ids_and_nothing_else(test_database: TestDatabase,
     assert columns(test_database.url, call) == ["organization_id", "id"]
 
 
+def test_who_forgets_expired_answers_learns_whose_they_are_and_nothing_else(test_database: TestDatabase) -> None:
+    assert columns(test_database.url, "organizations_with_expired_answers()") == ["organizations_with_expired_answers"]
+
+
 def test_the_operator_learns_what_organizations_are_called_and_nothing_else(test_database: TestDatabase) -> None:
     assert columns(test_database.url, "all_organizations()") == ["id", "name", "slug", "created_at", "updated_at"]
+
+
+def test_whoever_creates_an_environment_learns_whether_a_work_pool_is_abandoned_and_nothing_else(
+    test_database: TestDatabase,
+) -> None:
+    assert columns(test_database.url, "work_pool_is_abandoned(%s)", "env-acme-staging") == ["work_pool_is_abandoned"]

@@ -13,7 +13,16 @@ from tests.orchestrator import FakeOrchestrator
 
 pytestmark = pytest.mark.unit
 
-PUBLIC = {"/openapi.json", "/api/docs", "/docs/oauth2-redirect", "/api/redoc", "/health", "/ready"}
+PUBLIC = {
+    "/openapi.json",
+    "/api/docs",
+    "/docs/oauth2-redirect",
+    "/api/redoc",
+    "/health",
+    "/ready",
+    "/.well-known/openid-configuration",
+    "/auth/jwks.json",
+}
 """What anybody may ask. Whoever adds a route here has thought about it."""
 
 
@@ -61,7 +70,8 @@ def test_the_operator_may_not_read_or_write_what_belongs_to_tenants() -> None:
     assert {
         Permission.ORGANIZATIONS_CREATE,
         Permission.ORGANIZATIONS_READ,
-        Permission.API_KEYS_CREATE,
+        Permission.ORGANIZATIONS_DELETE,
+        Permission.ORGANIZATIONS_BOOTSTRAP,
     } == OPERATOR
 
 
@@ -74,4 +84,5 @@ def test_an_execution_token_may_report_and_call_models_and_nothing_else() -> Non
 
 
 def test_an_api_key_may_neither_act_as_a_worker_nor_make_organizations() -> None:
-    assert MEMBER & (WORKER | EXECUTION | {Permission.ORGANIZATIONS_CREATE}) == set()
+    of_others = WORKER | EXECUTION | {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
+    assert MEMBER & of_others == set()

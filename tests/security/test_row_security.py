@@ -12,13 +12,15 @@ from control_plane.api import metadata
 from control_plane.db import Database
 from migrations.tenancy import APPLICATION_ROLE, SYSTEM_ROLE
 from tests.conftest import TestDatabase
-from tests.tenants import Tenant
+from tests.tenants import Tenant, created
 from tests.worker import claimed, message
 
 pytestmark = pytest.mark.integration
 
 TABLES = sorted(metadata.tables)
-NOT_OF_A_TENANT = {"alembic_version", "organizations"}
+OUTSIDE = {"abandoned_work_pools"}
+"""What belongs to no organization, and is seen in none."""
+NOT_OF_A_TENANT = {"alembic_version", "organizations"} | OUTSIDE
 """Which revision the schema is at; and the tenants themselves, whose own `id` is what others call organization_id."""
 
 
@@ -127,14 +129,38 @@ def test_the_login_can_do_nothing_before_it_enters_the_role_of_the_application(t
 async def full(acme: Tenant, api_url: str) -> Tenant:
     """An organization with at least one row in every table."""
     policy = {"name": "own", "module": 'package own\n\nimport rego.v1\n\ndeny contains "no" if false\n'}
-    response = await acme.client.post("/policies", json=policy)
+    response = await acme.client.post("/policies", json=policy, headers={"Idempotency-Key": "one"})
     response.raise_for_status()
+    secret = await acme.client.post("/secrets", json={"name": "openweather", "value": "x"})
+    secret.raise_for_status()
+    path = f"/organizations/{acme.organization['id']}"
+    await created(acme.client, f"{path}/roles", {"name": "own", "permissions": ["agents:read"]})
+    await created(acme.client, f"{path}/members", {"name": "A", "email": "a@b.c", "grants": [{"role": "own"}]})
+    await created(acme.client, f"{path}/service-accounts", {"name": "ci"})
+    await created(acme.client, "/policy-bindings", {"policy": "own", "scope": "organization"})
     async with claimed(acme, api_url) as worker:
         await worker.report(message(1))
     return acme
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", sorted(OUTSIDE))
+async def test_what_belongs_to_no_organization_is_neither_seen_nor_written_in_one(
+    full: Tenant, database: Database, test_database: TestDatabase, table: str
+) -> None:
+    await test_database.change(f"INSERT INTO {table} (id, work_pool) VALUES (gen_random_uuid(), 'env-gone-staging')")
+
+    async with database.tenant(None) as session:
+        outside = await session.scalar(text(f"SELECT count(*) FROM {table}"))
+    async with database.tenant(UUID(full.organization["id"])) as session:
+        inside = await session.scalar(text(f"SELECT count(*) FROM {table}"))
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with database.tenant(UUID(full.organization["id"])) as session:
+            await session.execute(text(f"INSERT INTO {table} (id, work_pool) VALUES (gen_random_uuid(), 'env-x-y')"))
+
+    assert (outside, inside) == (1, 0)
+
+
+@pytest.mark.parametrize("table", sorted(set(TABLES) - OUTSIDE))
 async def test_without_an_organization_a_table_is_empty(full: Tenant, database: Database, table: str) -> None:
     async with database.tenant(None) as session:
         outside = await session.scalar(text(f"SELECT count(*) FROM {table}"))
@@ -171,14 +197,16 @@ async def test_no_row_is_written_for_another_organization(
             await session.execute(text(copy), {"other": uuid4()})
 
 
-@pytest.mark.parametrize("table", ["projects", "environments", "agents", "policies", "executions", "credentials"])
+@pytest.mark.parametrize(
+    "table", ["projects", "environments", "agents", "policies", "secrets", "secret_values", "executions", "credentials"]
+)
 async def test_no_row_is_given_away_to_another_organization(full: Tenant, database: Database, table: str) -> None:
     with pytest.raises(DBAPIError, match="row-level security"):
         async with database.tenant(UUID(full.organization["id"])) as session:
             await session.execute(text(f"UPDATE {table} SET organization_id = :other"), {"other": uuid4()})
 
 
-@pytest.mark.parametrize("table", ["agent_versions", "policy_versions", "events"])
+@pytest.mark.parametrize("table", ["agent_versions", "audit_log", "policy_versions", "events"])
 async def test_what_has_been_recorded_is_never_changed(full: Tenant, database: Database, table: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"):
         async with database.tenant(UUID(full.organization["id"])) as session:

@@ -51,7 +51,7 @@ async def test_a_credential_under_another_scheme_is_refused(acme: Tenant, api_ur
 
 async def test_a_key_that_has_expired_is_refused(acme: Tenant, api_url: str) -> None:
     path = f"/organizations/{acme.organization['id']}/api-keys"
-    issued = await created(acme.client, path, {"name": "past", "expires_at": "2020-01-01T00:00:00Z"})
+    issued = await created(acme.client, path, {"name": "past", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"})
 
     async with client(api_url, issued["key"]) as past:
         response = await past.get("/agents")

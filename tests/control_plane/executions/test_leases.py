@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from control_plane.db import Database
+from control_plane.environments import provisioning
 from control_plane.environments import service as environments
 from control_plane.environments.schemas import EnvironmentCreate
 from control_plane.executions.dispatch import CONCURRENCY, Dispatcher
@@ -208,6 +209,6 @@ async def test_an_environment_that_the_orchestrator_refuses_does_not_keep_the_ot
             session, shop.organization_id, EnvironmentCreate(name="Sound", slug="sound", project_id=first.project_id)
         )
 
-    await environments.provision(database, orchestrator)
+    await provisioning.mirror(database, orchestrator)
 
     assert orchestrator.pools == ["env-acme-sound"]

@@ -25,7 +25,7 @@ MESSAGES: Any = [{"role": "user", "content": "Hello"}]
             "api-key",
             403,
             "forbidden",
-            "This needs the permission models:call, which a credential of kind api_key lacks.",
+            "This needs the permission models:call, which no role of api_key:ci gives.",
         ),
         ("ended", 403, "forbidden", "The execution of this token is not running, so it may call no model."),
     ],

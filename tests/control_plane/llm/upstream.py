@@ -19,7 +19,7 @@ UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
 class Tokens:
     """Stands where the database's credentials do: the text of a token is the model that its execution may call."""
 
-    async def recognise(self, token: str) -> Principal | None:
+    async def recognise(self, token: str, *, organization: str | None = None) -> Principal | None:  # noqa: ARG002 - the shape of the port
         if token == "revoked":
             return None
         if token == "api-key":

@@ -1,10 +1,7 @@
-from typing import Any
-from uuid import uuid4
-
 import httpx
 import pytest
 
-from tests.tenants import Tenant, client, created
+from tests.tenants import Tenant
 
 pytestmark = pytest.mark.integration
 
@@ -58,30 +55,3 @@ async def test_the_operator_sees_all_organizations_newest_first(
     response = await operator.get("/organizations")
 
     assert response.json() == [globex.organization, acme.organization]
-
-
-async def test_a_new_api_key_opens_its_organization_and_is_shown_once(acme: Tenant, api_url: str) -> None:
-    path = f"/organizations/{acme.organization['id']}/api-keys"
-
-    issued = await created(acme.client, path, {"name": "ci"})
-
-    async with client(api_url, issued["key"]) as holder:
-        seen = await holder.get("/organizations")
-    assert seen.json() == [acme.organization]
-    assert issued["key"].endswith(issued["hint"])
-    assert issued["expires_at"] is None
-
-
-async def test_a_key_for_an_organization_that_does_not_exist_is_refused(operator: httpx.AsyncClient) -> None:
-    response = await operator.post(f"/organizations/{uuid4()}/api-keys", json={"name": "ci"})
-
-    assert response.status_code == 404
-
-
-@pytest.mark.parametrize(
-    "body", [{}, {"name": "x", "expires_at": "2030-01-01T00:00:00"}, {"name": "x", "expires_at": "soon"}]
-)
-async def test_a_key_that_is_not_well_described_is_refused(acme: Tenant, body: dict[str, Any]) -> None:
-    response = await acme.client.post(f"/organizations/{acme.organization['id']}/api-keys", json=body)
-
-    assert response.status_code == 422

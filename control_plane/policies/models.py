@@ -1,4 +1,4 @@
-"""Policies and their immutable versions."""
+"""Policies, their immutable versions, and where they are bound."""
 
 from datetime import datetime
 from uuid import UUID
@@ -29,3 +29,18 @@ class PolicyVersion(Base, TenantOwned):
     version: Mapped[int] = mapped_column(primary_key=True)
     module: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PolicyBinding(Base, Resource, TenantOwned):
+    """Where a policy applies to everything: one project, environment or agent, or the organization if none is named.
+
+    `policy_id` is null for a policy that comes with the product; `policy` is its name in both cases.
+    """
+
+    __tablename__ = "policy_bindings"
+
+    policy: Mapped[str]
+    policy_id: Mapped[UUID | None]
+    project_id: Mapped[UUID | None]
+    environment_id: Mapped[UUID | None]
+    agent_id: Mapped[UUID | None]

@@ -1,0 +1,66 @@
+"""The one place where a request becomes an entry of the audit log, so that no route can forget it.
+
+Whoever owns the request's transaction calls it when the answer has been made and before the commit. What people send,
+in a body or a query, has no way into an entry.
+"""
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.audit.service import Origin, record
+from control_plane.auth.permissions import EXECUTION, WORKER, Permission
+from control_plane.auth.principals import Principal
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_MACHINES = WORKER | EXECUTION
+"""The worker protocol has its own record: the events of an execution."""
+
+
+async def record_request(
+    request: Request, response: Response, *, session: AsyncSession, principal: Principal, permission: Permission
+) -> None:
+    """Write down a change that a person's request has made, in the transaction that made it."""
+    # A POST that only needs a permission to read is a dry run.
+    if request.method in _READING or permission in _OF_MACHINES or permission.endswith(":read"):
+        return
+    resource_type, resource_id = _resource(request, response)
+    await record(
+        session,
+        origin(request, principal),
+        action=permission,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        status=response.status_code,
+    )
+
+
+def origin(request: Request, principal: Principal) -> Origin:
+    """Who sends the request, from where, and what it is called."""
+    return Origin(
+        actor=principal.label,
+        credential_id=principal.credential_id,
+        method=request.method,
+        route=_template(request),
+        request_id=request.scope["request_id"],
+        client_address=request.client.host if request.client else None,
+    )
+
+
+def _template(request: Request) -> str:
+    template: str = request.scope["route"].path
+    return template.removeprefix("/api/v1")  # depends on the version of FastAPI
+
+
+def _resource(request: Request, response: Response) -> tuple[str, str | None]:
+    """The collection and the id or name in it: of what was created, else of what the path names last."""
+    if location := response.headers.get("Location"):
+        *_, collection, identity = location.split("/")
+        return collection, identity
+    collection = ""
+    found: tuple[str, str | None] | None = None
+    for segment in _template(request).strip("/").split("/"):
+        if segment.startswith("{"):
+            found = collection, str(request.path_params[segment.strip("{}")])
+        else:
+            collection = segment
+    return found or (collection, None)

@@ -1,0 +1,96 @@
+"""Writing the audit log, and reading it."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import column, insert, literal, select, table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.audit.models import AuditEntry
+from control_plane.pagination import Page
+
+logger = logging.getLogger(__name__)
+
+# By name: organizations, a subject above this one, can't be imported here.
+_ORGANIZATIONS = table("organizations", column("id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who acts, and through which request. `route` is the template, so that nothing a path carries is kept."""
+
+    actor: str
+    credential_id: UUID | None
+    method: str
+    route: str
+    request_id: str
+    client_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which entries to read. None doesn't narrow; `since` is included, `until` is not."""
+
+    actor: str | None = None
+    action: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def record(
+    session: AsyncSession,
+    origin: Origin,
+    *,
+    action: str,
+    resource_type: str,
+    resource_id: str | None,
+    status: int,
+) -> None:
+    """Add an entry to the log of the organization that the transaction is in; both are committed, or neither.
+
+    A transaction in no organization, or that has just deleted its own, has no log to write to: the server's own log
+    takes the entry.
+    """
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "actor": origin.actor,
+        "credential_id": origin.credential_id,
+        "action": action,
+        "method": origin.method,
+        "route": origin.route,
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "request_id": origin.request_id,
+        "client_address": origin.client_address,
+        "status": status,
+    }
+    columns = AuditEntry.__table__.c
+    # Row-level security leaves one organization to select from: the one that the transaction is in.
+    entry = select(_ORGANIZATIONS.c.id, *(literal(value, columns[name].type) for name, value in values.items()))
+    added = await session.execute(
+        insert(AuditEntry)
+        .from_select(["organization_id", *values], entry, include_defaults=False)
+        .returning(AuditEntry.id)
+    )
+    if added.one_or_none() is None:
+        logger.warning(
+            "%s by %s in no organization: %s %s, request %s", action, origin.actor, resource_type, resource_id,
+            origin.request_id,
+        )  # fmt: skip
+
+
+async def listed(session: AsyncSession, page: Page, filters: Filters) -> list[AuditEntry]:
+    """A page of entries, newest first."""
+    statement = select(AuditEntry)
+    for name in ("actor", "action", "resource_type", "resource_id"):
+        if (wanted := getattr(filters, name)) is not None:
+            statement = statement.where(getattr(AuditEntry, name) == wanted)
+    if filters.since is not None:
+        statement = statement.where(AuditEntry.created_at >= filters.since)
+    if filters.until is not None:
+        statement = statement.where(AuditEntry.created_at < filters.until)
+    return await page.fetch(session, statement, AuditEntry)

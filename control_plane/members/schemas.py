@@ -1,0 +1,52 @@
+"""REST bodies of members."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Text
+from control_plane.roles.schemas import Grants, RoleGranted
+
+Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+
+
+class MemberCreate(Body):
+    """A new member: named by issuer and subject, or invited by the e-mail address that their provider will verify."""
+
+    name: Name
+    issuer: Identifier | None = Field(default=None, examples=["https://login.example.com"])
+    subject: Identifier | None = None
+    email: Email | None = None
+    grants: Grants = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _identified(self) -> Self:
+        if (self.issuer is None) != (self.subject is None):
+            raise ValueError("issuer and subject belong together")
+        if self.subject is None and self.email is None:
+            raise ValueError("needs issuer and subject, or an email")
+        return self
+
+
+class MemberPatch(Patch):
+    """Changes of a member. `grants` replaces all of their roles."""
+
+    name: Name = ABSENT
+    grants: Grants = Field(default=ABSENT, min_length=1)
+    issuer: Fixed = None
+    subject: Fixed = None
+    email: Fixed = None
+
+
+class MemberRead(Read):
+    """A member. `invited` until they sign in for the first time."""
+
+    organization_id: UUID
+    name: str
+    issuer: str | None
+    subject: str | None
+    email: str | None
+    grants: list[RoleGranted]
+    status: Literal["invited", "active"]

@@ -1,0 +1,129 @@
+"""REST bodies of policies."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from control_plane.contract import ABSENT, Body, Fixed, Json, Patch, Read, Text
+from control_plane.wire.decisions import Outcome
+
+PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
+"""The name of a policy: lower-case letters, digits and underscores."""
+
+Module = Annotated[Text, Field(min_length=1, max_length=200_000, description="Rego v1 source.")]
+
+
+class PolicyCreate(Body):
+    """A new policy: one Rego module that defines `deny` or `require_approval`."""
+
+    name: PolicyName
+    description: Text = Field(default="", max_length=2_000)
+    module: Module
+
+
+class PolicyUpdate(Patch):
+    """Changes of a policy. Another `module` makes a new version; the name stays, since agents refer to it."""
+
+    name: Fixed = None
+    description: Text = Field(default=ABSENT, max_length=2_000)
+    module: Module = ABSENT
+
+
+class PolicyRead(Read):
+    """A policy in its current version."""
+
+    organization_id: UUID
+    name: str
+    description: str
+    version: int
+    module: str
+
+
+class PolicyVersionRead(BaseModel):
+    """One version of a policy, as it was and stays."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    policy_id: UUID
+    version: int
+    module: str
+    created_at: datetime
+
+
+class BundledPolicyRead(BaseModel):
+    """A policy that comes with the product. Agents and bindings name it like one of the organization's own."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    version: int
+    module: str
+
+
+class ModuleCheck(Body):
+    """A Rego module to check without storing it."""
+
+    module: Module
+
+
+class ModuleError(BaseModel):
+    """What is wrong with a module. Lines and columns count from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
+class ValidationRead(BaseModel):
+    """Whether a module can be used, and if not why."""
+
+    valid: bool
+    errors: list[ModuleError]
+
+
+class GivenModule(Body):
+    """A module that isn't stored, under the name by which the reasons tell it."""
+
+    name: PolicyName
+    module: Module
+
+
+class Evaluation(Body):
+    """A dry run: what would these policies decide together? `policies` are names, own or bundled."""
+
+    policies: list[PolicyName] = Field(default=[], max_length=50)
+    modules: list[GivenModule] = Field(default=[], max_length=20)
+    input: dict[Text, Json] = Field(
+        default={},
+        description="The input document. A member that is left out is taken from the documented example.",
+        examples=[{"tool": {"name": "files_delete", "toolset": "files", "effect": "destroy", "idempotent": False}}],
+    )
+
+    @model_validator(mode="after")
+    def _something_to_ask(self) -> Self:
+        if not self.policies and not self.modules:
+            raise ValueError("name at least one policy in `policies`, or give a module in `modules`")
+        return self
+
+
+class EvaluationReason(BaseModel):
+    """One rule that spoke. `version` is 0 for a module that isn't stored."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    policy: str
+    version: int
+    rule: str
+    reason: str
+
+
+class EvaluationRead(BaseModel):
+    """The joint answer, and the reasons for it. `duration_ms` is the time the engine took."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    outcome: Outcome
+    reasons: list[EvaluationReason]
+    duration_ms: float

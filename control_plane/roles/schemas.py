@@ -1,0 +1,55 @@
+"""REST bodies of roles and of their grants."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from control_plane.auth.permissions import Permission
+from control_plane.contract import ABSENT, Body, Patch, Read, Slug, Text
+
+Description = Annotated[Text, Field(max_length=2_000)]
+
+
+class RoleGranted(Body):
+    """A role by its name, in one project or, without, in the whole organization."""
+
+    role: Slug = Field(description="Name of a built-in or custom role.", examples=["developer"])
+    project_id: UUID | None = None
+
+
+Grants = Annotated[list[RoleGranted], Field(max_length=100)]
+
+
+class RoleCreate(Body):
+    """A new role. It may hold only permissions that you have yourself."""
+
+    name: Slug
+    description: Description = ""
+    permissions: list[Permission] = Field(min_length=1, max_length=len(Permission))
+
+
+class RolePatch(Patch):
+    """Changes of a role."""
+
+    name: Slug = ABSENT
+    description: Description = ABSENT
+    permissions: list[Permission] = Field(default=ABSENT, min_length=1, max_length=len(Permission))
+
+
+class RoleRead(Read):
+    """A custom role. `permissions` are sorted."""
+
+    organization_id: UUID
+    name: str
+    description: str
+    permissions: list[str]
+
+
+class BuiltInRoleRead(BaseModel):
+    """A role that every organization has."""
+
+    name: str
+    description: str
+    permissions: list[Permission]
+    in_projects: list[Permission] = Field(description="What it gives when it is granted on one project.")

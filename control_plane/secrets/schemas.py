@@ -1,0 +1,53 @@
+"""REST bodies of secrets. No answer has a value."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+
+from control_plane.contract import Body, Read
+
+MOST_BYTES = 65_536
+
+
+def _bounded(value: SecretStr) -> SecretStr:
+    try:
+        size = len(value.get_secret_value().encode())
+    except UnicodeEncodeError:
+        raise ValueError("must not contain lone surrogates") from None
+    if not 0 < size <= MOST_BYTES:
+        raise ValueError(f"must have 1 to {MOST_BYTES} bytes of UTF-8")
+    return value
+
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+"""Letters, digits, `_`, `.` and `-`; at most 100."""
+
+Value = Annotated[
+    SecretStr,
+    AfterValidator(_bounded),
+    Field(description=f"1 to {MOST_BYTES} bytes of UTF-8. It is never shown again.", examples=["a-token"]),
+]
+
+
+class SecretCreate(Body):
+    """A new secret. With an `environment_id`, executions of that environment get it and no others."""
+
+    name: SecretName
+    value: Value
+    environment_id: UUID | None = None
+
+
+class SecretReplace(Body):
+    """A new value for a secret."""
+
+    value: Value
+
+
+class SecretRead(Read):
+    """A secret without its value. `version` counts the values it has had."""
+
+    organization_id: UUID
+    name: str
+    environment_id: UUID | None
+    version: int

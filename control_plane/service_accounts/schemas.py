@@ -1,0 +1,36 @@
+"""REST bodies of service accounts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from control_plane.contract import ABSENT, Body, Name, Patch, Read
+from control_plane.roles.schemas import Description, Grants, RoleGranted
+
+
+class ServiceAccountCreate(Body):
+    """A new service account. It gets its keys at `api-keys`."""
+
+    name: Name
+    description: Description = ""
+    grants: Grants = Field(default_factory=list)
+
+
+class ServiceAccountPatch(Patch):
+    """Changes of a service account. `grants` replaces all of its roles."""
+
+    name: Name = ABSENT
+    description: Description = ABSENT
+    grants: Grants = ABSENT
+    disabled: bool = Field(default=ABSENT, description="While true, none of its keys works.")
+
+
+class ServiceAccountRead(Read):
+    """A service account."""
+
+    organization_id: UUID
+    name: str
+    description: str
+    grants: list[RoleGranted]
+    disabled_at: datetime | None

@@ -1,0 +1,57 @@
+"""REST bodies of worker queues."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from control_plane.contract import ABSENT, Body, Fixed, Patch, Read, Slug, Text
+
+Description = Annotated[Text, Field(max_length=2_000)]
+Priority = Annotated[
+    int, Field(ge=1, le=1_000_000, description="1 is served first; of two equal ones, the older queue.")
+]
+ConcurrencyLimit = Annotated[
+    int | None, Field(ge=1, le=1_000_000, description="Most executions at once. Null: as many as the workers take.")
+]
+Paused = Annotated[bool, Field(strict=True, description="While it is paused, nothing more of it is started.")]
+
+
+class QueueCreate(Body):
+    """A new queue of the environment in the path. `name` is unique in it."""
+
+    name: Slug
+    description: Description = ""
+    priority: Priority = 1
+    concurrency_limit: ConcurrencyLimit = None
+    paused: Paused = False
+
+
+class WorkerQueueCreate(QueueCreate):
+    """A new queue of an environment. `name` is unique in it."""
+
+    environment_id: UUID
+
+
+class WorkerQueuePatch(Patch):
+    """Changes to a queue."""
+
+    description: Description = ABSENT
+    priority: Priority = ABSENT
+    concurrency_limit: ConcurrencyLimit = ABSENT
+    paused: Paused = ABSENT
+    name: Fixed = None
+    environment_id: Fixed = None
+
+
+class WorkerQueueRead(Read):
+    """A queue of an environment."""
+
+    organization_id: UUID
+    project_id: UUID
+    environment_id: UUID
+    name: str
+    description: str
+    priority: int
+    concurrency_limit: int | None
+    paused: bool

@@ -1,0 +1,225 @@
+"""Every route through which people change something leaves one entry.
+
+The routes are read from the application, so a new one is tested, or fails here until it has an example request.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from control_plane.app import create_app
+from control_plane.auth.dependencies import named_organization_session, tenant_session
+from control_plane.auth.permissions import EXECUTION, WORKER, Permission
+from control_plane.settings import Settings
+from control_plane.transactions import TenantRoute
+from tests.conftest import TestDatabase
+from tests.orchestrator import FakeOrchestrator
+from tests.tenants import Tenant, created
+
+pytestmark = pytest.mark.integration
+
+MODULE = 'package own\n\nimport rego.v1\n\ndeny contains "no" if false\n'
+MODEL = {"provider": "scripted", "model": "script"}
+GRANTS = [{"role": "viewer"}]
+
+EXAMPLES: dict[str, Any] = {
+    "POST /agents": {"name": "Another", "environment_id": "{home}", "llm_config": MODEL},
+    "PATCH /agents/{agent_id}": {"description": "changed"},
+    "DELETE /agents/{agent_id}": None,
+    "POST /agents/{agent_id}/execute": {"prompt": "What time is it?"},
+    "POST /agents/{agent_id}/rollback": {"version": 1},
+    "POST /environments": {"name": "New", "slug": "new", "project_id": "{project_id}"},
+    "PATCH /environments/{environment_id}": {"name": "Changed"},
+    "DELETE /environments/{environment_id}": None,
+    "POST /environments/{environment_id}/worker-queues": {"name": "another"},
+    "POST /environments/{environment_id}/worker-keys": {"name": "another"},
+    "DELETE /environments/{environment_id}/worker-keys/{worker_key_id}": None,
+    "POST /environments/{environment_id}/worker-keys/{worker_key_id}/rotate": {},
+    "POST /executions": {"agent_id": "{agent_id}", "input": {"message": "What time is it?"}},
+    "DELETE /executions/{execution_id}": None,
+    "PATCH /organizations/{organization_id}": {"name": "Changed"},
+    "POST /organizations/{organization_id}/api-keys": {"name": "another", "role": "viewer"},
+    "DELETE /organizations/{organization_id}/api-keys/{api_key_id}": None,
+    "POST /organizations/{organization_id}/api-keys/{api_key_id}/rotate": {},
+    "POST /organizations/{organization_id}/members": {"name": "Bo", "email": "bo@example.com", "grants": GRANTS},
+    "PATCH /organizations/{organization_id}/members/{member_id}": {"name": "Robin"},
+    "DELETE /organizations/{organization_id}/members/{member_id}": None,
+    "POST /organizations/{organization_id}/roles": {"name": "another", "permissions": ["agents:read"]},
+    "PATCH /organizations/{organization_id}/roles/{role_id}": {"description": "changed"},
+    "DELETE /organizations/{organization_id}/roles/{role_id}": None,
+    "POST /organizations/{organization_id}/service-accounts": {"name": "another"},
+    "PATCH /organizations/{organization_id}/service-accounts/{service_account_id}": {"description": "changed"},
+    "DELETE /organizations/{organization_id}/service-accounts/{service_account_id}": None,
+    "POST /policies": {"name": "another", "module": MODULE},
+    "PATCH /policies/{policy_id}": {"description": "changed"},
+    "PUT /policies/{policy_id}": {"name": "own", "module": MODULE},
+    "DELETE /policies/{policy_id}": None,
+    "POST /policy-bindings": {"policy": "own", "scope": "organization"},
+    "DELETE /policy-bindings/{binding_id}": None,
+    "POST /projects": {"name": "New", "slug": "new"},
+    "PATCH /projects/{project_id}": {"name": "Changed"},
+    "DELETE /projects/{project_id}": None,
+    "POST /secrets": {"name": "another", "value": "x"},
+    "PUT /secrets/{name}": {"value": "x"},
+    "DELETE /secrets/{name}": None,
+    "POST /worker-queues": {"name": "another", "environment_id": "{environment_id}"},
+    "PATCH /worker-queues/{queue_id}": {"description": "changed"},
+    "DELETE /worker-queues/{queue_id}": None,
+}
+"""What to send to each route, once the ids in braces are filled in."""
+
+OF_THE_OPERATOR = {"POST /organizations", "POST /organizations/{organization_id}/bootstrap"}
+ENDS_THE_LOG = {"DELETE /organizations/{organization_id}"}
+
+
+def dependencies_of(dependant: Dependant) -> list[Callable[..., Any]]:
+    """Everything that a route depends on, directly or not. What is depended on twice counts twice."""
+    below = [found for one in dependant.dependencies for found in dependencies_of(one)]
+    return [one.call for one in dependant.dependencies if one.call] + below
+
+
+def permission_of(dependant: Dependant) -> Permission | None:
+    return next((call.permission for call in dependencies_of(dependant) if hasattr(call, "permission")), None)
+
+
+def _routes() -> dict[str, Any]:
+    settings = Settings.model_validate({"database_url": "postgresql://nobody@localhost/x", "secret_key": "x" * 32})
+    return {
+        f"{method} {str(route.path).removeprefix('/api/v1')}": route
+        for route in iter_route_contexts(create_app(settings, orchestrator=FakeOrchestrator()).routes)
+        if hasattr(route, "dependant")
+        for method in route.methods or ()
+    }
+
+
+ROUTES = _routes()
+PERMISSIONS = {name: permission_of(route.dependant) for name, route in ROUTES.items()}
+CHANGING = {
+    name: permission
+    for name, permission in PERMISSIONS.items()
+    if permission is not None
+    and permission not in WORKER | EXECUTION
+    and not name.startswith("GET ")
+    and not permission.endswith(":read")
+}
+
+
+@pytest.fixture
+async def ids(acme: Tenant) -> dict[str, str]:
+    """One of everything, by the name of the path parameter; nothing refers to any of them."""
+    http, organization = acme.client, f"/organizations/{acme.organization['id']}"
+    home = acme.environment["id"]
+    environment = {"name": "Empty", "slug": "empty", "project_id": acme.project["id"]}
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+        "project_id": ("/projects", {"name": "Empty", "slug": "empty"}),
+        "environment_id": ("/environments", environment),
+        "agent_id": ("/agents", {"name": "Idle", "environment_id": home, "llm_config": MODEL}),
+        "policy_id": ("/policies", {"name": "own", "module": MODULE}),
+        "binding_id": ("/policy-bindings", {"policy": "no_destructive_tools", "scope": "organization"}),
+        "role_id": (f"{organization}/roles", {"name": "own", "permissions": ["agents:read"]}),
+        "member_id": (f"{organization}/members", {"name": "Al", "email": "al@example.com", "grants": GRANTS}),
+        "service_account_id": (f"{organization}/service-accounts", {"name": "robot"}),
+        "api_key_id": (f"{organization}/api-keys", {"name": "key", "role": "viewer"}),
+    }
+    made = {name: (await created(http, path, body))["id"] for name, (path, body) in bodies.items()}
+    worker_key = await created(http, f"/environments/{made['environment_id']}/worker-keys", {"name": "key"})
+    queue = await created(http, f"/environments/{made['environment_id']}/worker-queues", {"name": "own"})
+    secret = await created(http, "/secrets", {"name": "openweather", "value": "x"})
+    return made | {
+        "organization_id": acme.organization["id"],
+        "home": home,
+        "execution_id": (await acme.start())["id"],
+        "worker_key_id": worker_key["id"],
+        "queue_id": queue["id"],
+        "name": secret["name"],
+    }
+
+
+def filled(body: Any, ids: dict[str, str]) -> Any:
+    """A body with the ids in braces filled in."""
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: ids.get(value.strip("{}"), value) if isinstance(value, str) else value for name, value in body.items()
+    }
+
+
+def entries(test_database: TestDatabase, request_id: str) -> list[tuple[Any, ...]]:
+    """What the audit log of any organization holds of a request."""
+    with psycopg.connect(test_database.superuser_url) as connection:
+        return connection.execute(
+            "SELECT action, method, route, status FROM audit_log WHERE request_id = %s", [request_id]
+        ).fetchall()
+
+
+def test_every_route_that_changes_something_has_an_example() -> None:
+    assert CHANGING.keys() == EXAMPLES.keys() | OF_THE_OPERATOR | ENDS_THE_LOG
+
+
+@pytest.mark.parametrize("name", sorted(CHANGING))
+def test_every_route_that_changes_something_does_it_in_the_one_transaction_that_is_recorded(name: str) -> None:
+    route = ROUTES[name]
+
+    assert isinstance(route.original_route, TenantRoute)
+    assert len({tenant_session, named_organization_session} & set(dependencies_of(route.dependant))) == 1
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+async def test_a_change_leaves_one_entry(
+    acme: Tenant, ids: dict[str, str], test_database: TestDatabase, name: str
+) -> None:
+    method, path = name.split()
+    request_id = uuid4().hex
+
+    response = await acme.client.request(
+        method, path.format(**ids), json=filled(EXAMPLES[name], ids), headers={"X-Request-Id": request_id}
+    )
+
+    assert response.is_success, response.text
+    assert entries(test_database, request_id) == [(CHANGING[name], method, path, response.status_code)]
+
+
+async def test_what_the_operator_does_leaves_one_entry_each(
+    operator: httpx.AsyncClient, test_database: TestDatabase
+) -> None:
+    organization = await operator.post(
+        "/organizations", json={"name": "New", "slug": "new"}, headers={"X-Request-Id": "first"}
+    )
+    key = await operator.post(
+        f"/organizations/{organization.json()['id']}/bootstrap",
+        json={"name": "first owner"},
+        headers={"X-Request-Id": "second"},
+    )
+
+    assert (organization.status_code, key.status_code) == (201, 201)
+    assert entries(test_database, "first") == [("organizations:create", "POST", "/organizations", 201)]
+    assert entries(test_database, "second") == [
+        ("organizations:bootstrap", "POST", "/organizations/{organization_id}/bootstrap", 201)
+    ]
+
+
+async def test_the_end_of_an_organization_ends_its_log_and_stands_in_the_log_of_the_server(
+    acme: Tenant, globex: Tenant, test_database: TestDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await acme.client.delete(
+        f"/organizations/{acme.organization['id']}", params={"confirm": "acme"}, headers={"X-Request-Id": "the-end"}
+    )
+
+    assert response.status_code == 204, response.text
+    assert entries(test_database, "the-end") == []
+    assert [line for line in caplog.messages if "organizations:delete" in line and "request the-end" in line] != []
+
+
+async def test_a_dry_run_leaves_no_entry(acme: Tenant, test_database: TestDatabase) -> None:
+    response = await acme.client.post(
+        "/policies/evaluate", json={"policies": ["no_destructive_tools"]}, headers={"X-Request-Id": "dry"}
+    )
+
+    assert response.status_code == 200
+    assert entries(test_database, "dry") == []
