@@ -47,6 +47,7 @@ def signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def stack(tmp_path: Path) -> Path:
     """The data folder of an embedded stack."""
     folder = DataFolder(tmp_path / "data")
+    folder.path.mkdir()
     folder.keep("api_url", "http://stack.test")
     folder.keep("api_key", "cp_key_stack")
     return folder.path

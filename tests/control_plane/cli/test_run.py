@@ -93,14 +93,3 @@ async def test_keys_are_printed_as_shell_variables(
         f"export CONTROL_PLANE_API_KEY={acme.api_key}",
         "# The Prefect UI asks for: admin:of-prefect",
     ]
-
-
-async def test_for_a_control_plane_elsewhere_only_its_own_keys_are_printed(
-    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CONTROL_PLANE_URL", "http://elsewhere.test")
-    monkeypatch.setenv("CONTROL_PLANE_API_KEY", "cp_key_1")
-
-    keys.show(data)
-
-    assert "Prefect" not in capsys.readouterr().out
