@@ -106,7 +106,7 @@ class Judge:
         return self.decision
 
     async def validate(self, module: str) -> None:
-        raise AssertionError("nothing validates a policy here")
+        raise AssertionError(f"nothing validates a policy here: {module}")
 
     async def aclose(self) -> None:
         return
