@@ -15,9 +15,12 @@ def path(tenant: Tenant) -> str:
 
 async def test_a_change_is_merged_and_stays(acme: Tenant) -> None:
     response = await acme.client.patch(path(acme), json={"name": "Rehearsal"})
+    read = await acme.client.get(path(acme))
 
-    assert response.json().items() >= {"name": "Rehearsal", "slug": "staging", "llm_override": SCRIPT}.items()
-    assert response.json() == (await acme.client.get(path(acme))).json()
+    # Not `status` and `updated_at`: the work pool becomes ready in the background.
+    expected = {"name": "Rehearsal", "slug": "staging", "llm_override": SCRIPT}
+    assert response.json().items() >= expected.items()
+    assert read.json().items() >= expected.items()
 
 
 @pytest.mark.parametrize(
