@@ -11,11 +11,13 @@ from httpx_sse import aconnect_sse
 
 from benchmarks.figures import Figure, percentile
 from benchmarks.running import assistant, progress, request, running_stack
-from control_plane.client import API_PREFIX, WorkerClient
+from control_plane import __version__
+from control_plane.client import API_PREFIX, JoiningClient, WorkerClient
 from control_plane.embedded.bootstrap import Tenant
 from control_plane.embedded.stack import Stack
 from control_plane.rest import Rest
 from control_plane.wire.executions import Claim, ClaimRequest, EventReport, EventType, ReportedEvent
+from control_plane.wire.joining import JoinRequest, WorkerSession
 
 EVENTS = 400
 WARM_UP = 50
@@ -39,7 +41,8 @@ def measure() -> Iterator[Figure]:
 
 async def _measure(stack: Stack, tenant: Tenant, execution_id: UUID) -> list[float]:
     # No worker runs, so the execution is ours to claim.
-    async with WorkerClient(stack.api_url, tenant.worker_key) as worker:
+    session = await asyncio.to_thread(_join, stack, tenant)
+    async with WorkerClient(stack.api_url, session.session_token) as worker:
         claim = await worker.claim(execution_id, ClaimRequest(worker="benchmark"))
     following = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -47,6 +50,17 @@ async def _measure(stack: Stack, tenant: Tenant, execution_id: UUID) -> list[flo
         await following.wait()
         tasks.create_task(_report(stack, claim))
     return reading.result()
+
+
+def _join(stack: Stack, tenant: Tenant) -> WorkerSession:
+    client = JoiningClient(stack.api_url, tenant.worker_key)
+    request = JoinRequest(
+        name="benchmark", version=__version__, python_version="", prefect_version="", platform="", hostname=""
+    )
+    try:
+        return client.start_in_pool(tenant.environment["work_pool"], request)
+    finally:
+        client.close()
 
 
 async def _report(stack: Stack, claim: Claim) -> None:

@@ -9,6 +9,7 @@ from control_plane.db import Base
 from control_plane.environments.router import router as environments
 from control_plane.executions.agent_router import router as agent_executions
 from control_plane.executions.router import router as executions
+from control_plane.executions.wake_router import router as wake
 from control_plane.executions.worker_router import router as worker
 from control_plane.installed_toolsets.router import router as toolsets
 from control_plane.llm.router import router as llm
@@ -17,6 +18,7 @@ from control_plane.organizations.router import router as organizations
 from control_plane.policies.router import router as policies
 from control_plane.policy_bindings.router import policies_router as policy_removal
 from control_plane.policy_bindings.router import router as policy_bindings
+from control_plane.prefect_gateway.router import router as prefect
 from control_plane.problems import (
     BodyTooLarge,
     Forbidden,
@@ -32,6 +34,9 @@ from control_plane.roles.router import router as roles
 from control_plane.secrets.router import router as secrets
 from control_plane.service_accounts.router import router as service_accounts
 from control_plane.worker_queues.router import router as worker_queues
+from control_plane.workers.router import router as workers
+from control_plane.workers.sessions_router import joining_router as joining
+from control_plane.workers.sessions_router import router as worker_sessions
 
 metadata = Base.metadata
 """Every table, since importing the routers above has imported every model."""
@@ -41,6 +46,7 @@ router = APIRouter(
     responses=problems(MalformedJson, Unauthenticated, Forbidden, BodyTooLarge, Invalid, TooManyRequests, Unavailable),
 )
 for subject in (
+    prefect,  # first, because workers ask it far more often than anybody asks for anything else
     organizations,
     roles,
     members,
@@ -51,6 +57,9 @@ for subject in (
     projects,
     environments,
     worker_queues,
+    workers,
+    joining,
+    worker_sessions,
     toolsets,
     policies,
     agents,
@@ -59,6 +68,7 @@ for subject in (
     executions,
     agent_executions,
     worker,
+    wake,
     llm,
 ):
     router.include_router(subject)

@@ -21,9 +21,13 @@ from control_plane.auth.local_issuer import LocalIssuer
 from control_plane.auth.members import MemberDirectory
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
+from control_plane.executions import wake
 from control_plane.executions.dispatch import Dispatcher
 from control_plane.llm.gateway import warm_up
 from control_plane.middleware import CORS, BodyLimit, HeaderLimit, RequestId
+from control_plane.prefect_gateway.gateway import Gateway
+from control_plane.prefect_gateway.scope import Scopes
+from control_plane.prefect_gateway.upstream import Upstream
 from control_plane.rate_limits import RateLimits
 from control_plane.secrets.encryption import Keyring
 from control_plane.settings import Settings
@@ -100,8 +104,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         stack.push_async_callback(state.authenticator.stop)
         stack.push_async_callback(state.orchestrator.aclose)
+        upstream = Upstream.of(settings)
+        stack.push_async_callback(upstream.aclose)
+        state.prefect_gateway, state.prefect_scopes = Gateway(upstream), Scopes(state.database)
         state.policy_engine = await stack.enter_async_context(RegorusEngine())
-        state.notifications = Notifications(url)
+        state.notifications = Notifications(url, wake.CHANNEL)
         await state.notifications.start()
         stack.push_async_callback(state.notifications.stop)
         state.dispatcher = Dispatcher(

@@ -6,11 +6,13 @@ Errors:
       └── Unreachable   no usable answer; the same request may succeed later
 """
 
+import ssl
 import time
+from functools import cache
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import httpx
@@ -22,8 +24,19 @@ from tenacity import (
 )
 
 from control_plane import __version__
-from control_plane.wire.executions import Claim, ClaimRequest, EventReceipt, EventReport, Finish, LeaseRenewal
+from control_plane.wire.executions import (
+    Claim,
+    ClaimRequest,
+    EventReceipt,
+    EventReport,
+    Finish,
+    LeaseRenewal,
+    Offer,
+    Offers,
+)
+from control_plane.wire.joining import HeartbeatAnswer, JoinRequest, SessionRenewal, WorkerHeartbeat, WorkerSession
 from control_plane.wire.mending import mended
+from control_plane.wire.model import WireModel
 from control_plane.wire.plan import Plan
 
 API_PREFIX = "/api/v1"
@@ -32,7 +45,14 @@ USER_AGENT = f"agent-control-plane/{__version__}"
 _PATIENCE_SECONDS = 120.0
 """How long a worker repeats a request to a control plane that doesn't answer; a restart takes a few seconds."""
 
-_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_ANSWER_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Whom to trust. To read the certificates takes longer than many a request, so a process does it once."""
+    return httpx.create_ssl_context()
 
 
 class ControlPlaneError(Exception):
@@ -104,18 +124,19 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
 class WorkerClient:
     """The worker protocol. Every request is safe to repeat, so each is repeated until it is answered, for two minutes.
 
-    Open it with a worker key to claim an execution, and with the execution token for everything after that. All
-    methods raise `Refused` or, when patience ends, `Unreachable`. `sent_at` is when the latest request left, on the
-    clock `time.monotonic`: what its answer promises for a time, it promises from then or later.
+    Open it with the token of a worker's session to claim an execution, and with the execution token for everything
+    after that. All methods raise `Refused` or, when patience ends, `Unreachable`. `sent_at` is when the request
+    left that was answered last, on the clock `time.monotonic`: what its answer promises for a time, it promises from
+    then or later.
     """
 
     def __init__(self, url: str, token: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self.sent_at = 0.0
         self._patience = patience_seconds
         self._http = httpx.AsyncClient(
-            base_url=f"{url.rstrip('/')}{API_PREFIX}/worker/executions",
+            base_url=f"{url.rstrip('/')}{API_PREFIX}/worker",
+            verify=trusted(),
             headers={"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT},
-            timeout=_TIMEOUT,
             trust_env=not is_on_this_machine(url),
         )
 
@@ -130,27 +151,35 @@ class WorkerClient:
 
     async def claim(self, execution_id: UUID, request: ClaimRequest) -> Claim:
         """Take the execution. The same `claim_id` gets the same claim again."""
-        answer = await self._send("POST", f"/{execution_id}/claim", request.model_dump(mode="json"))
+        answer = await self._send("POST", f"/executions/{execution_id}/claim", request.model_dump(mode="json"))
         return Claim.model_validate_json(answer)
+
+    async def offers(self, *, most: int, wait_seconds: float) -> list[Offer]:
+        """What there is to claim in the environment, as soon as there is something; nothing after `wait_seconds`."""
+        path = f"/queues/current/offers?most={most}&wait_seconds={wait_seconds}"
+        return Offers.model_validate_json(await self._send("GET", path, answered_within=wait_seconds + 10.0)).offers
 
     async def plan(self, execution_id: UUID) -> Plan:
         """What is to be carried out."""
-        return Plan.model_validate_json(await self._send("GET", f"/{execution_id}/plan"))
+        return Plan.model_validate_json(await self._send("GET", f"/executions/{execution_id}/plan"))
 
     async def report(self, execution_id: UUID, report: EventReport) -> EventReceipt:
         """Deliver events."""
-        answer = await self._send("POST", f"/{execution_id}/events", report.model_dump(mode="json"))
+        answer = await self._send("POST", f"/executions/{execution_id}/events", report.model_dump(mode="json"))
         return EventReceipt.model_validate_json(answer)
 
     async def renew(self, execution_id: UUID, fence: int) -> LeaseRenewal:
         """Keep the lease."""
-        return LeaseRenewal.model_validate_json(await self._send("POST", f"/{execution_id}/lease", {"fence": fence}))
+        answer = await self._send("POST", f"/executions/{execution_id}/lease", {"fence": fence})
+        return LeaseRenewal.model_validate_json(answer)
 
     async def finish(self, execution_id: UUID, finish: Finish) -> None:
         """Say how the execution ended."""
-        await self._send("POST", f"/{execution_id}/finish", finish.model_dump(mode="json"))
+        await self._send("POST", f"/executions/{execution_id}/finish", finish.model_dump(mode="json"))
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
+    async def _send(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, answered_within: float = _ANSWER_SECONDS
+    ) -> bytes:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unreachable),
             stop=stop_after_delay(self._patience),
@@ -158,12 +187,72 @@ class WorkerClient:
             reraise=True,
         ):
             with attempt:
-                self.sent_at = time.monotonic()
+                sent_at = time.monotonic()
                 try:
-                    response = await self._http.request(method, path, json=mended(body))
+                    timeout = httpx.Timeout(answered_within, connect=_CONNECT_SECONDS)
+                    response = await self._http.request(method, path, json=mended(body), timeout=timeout)
                 except httpx.TransportError as error:
                     raise Unreachable(
                         f"The control plane at {self._http.base_url.host} doesn't answer ({type(error).__name__})."
                     ) from error
                 raise_for_problem(response)
+                self.sent_at = sent_at
+        return response.content
+
+
+class JoiningClient:
+    """A worker's session, from joining to leaving: blocking calls, sent once, for a thread of their own.
+
+    `credential` is what the worker was started with; the session's token is asked for where a call needs it. All
+    methods raise `Refused` or `Unreachable`, after `timeout_seconds` at the latest.
+    """
+
+    def __init__(self, url: str, credential: str, *, timeout_seconds: float = 15.0) -> None:
+        self._credential = credential
+        self._http = httpx.Client(
+            base_url=f"{url.rstrip('/')}{API_PREFIX}",
+            headers={"User-Agent": USER_AGENT},
+            timeout=httpx.Timeout(timeout_seconds, connect=min(5.0, timeout_seconds)),
+            trust_env=not is_on_this_machine(url),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def start_in_pool(self, work_pool: str, request: JoinRequest) -> WorkerSession:
+        """Join by the name of a work pool."""
+        return self._start(f"/work-pools/{quote(work_pool, safe='')}/start", request)
+
+    def start_in_queue(self, worker_queue_id: UUID, request: JoinRequest) -> WorkerSession:
+        """Join a worker queue."""
+        return self._start(f"/worker-queues/{worker_queue_id}/start", request)
+
+    def renew(self, session_id: UUID) -> SessionRenewal:
+        """Keep the session alive."""
+        return SessionRenewal.model_validate_json(
+            self._send("POST", f"/worker-sessions/{session_id}/renew", self._credential)
+        )
+
+    def heartbeat(self, session_token: str, heartbeat: WorkerHeartbeat) -> HeartbeatAnswer:
+        """Give a sign of life."""
+        answer = self._send("POST", "/worker-sessions/current/heartbeat", session_token, heartbeat)
+        return HeartbeatAnswer.model_validate_json(answer)
+
+    def leave(self, session_token: str) -> None:
+        """End the session."""
+        self._send("DELETE", "/worker-sessions/current", session_token)
+
+    def _start(self, path: str, request: JoinRequest) -> WorkerSession:
+        return WorkerSession.model_validate_json(self._send("POST", path, self._credential, request))
+
+    def _send(self, method: str, path: str, credential: str, body: WireModel | None = None) -> bytes:
+        content = mended(body.model_dump(mode="json")) if body else None
+        try:
+            response = self._http.request(method, path, json=content, headers={"Authorization": f"Bearer {credential}"})
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"The control plane at {self._http.base_url.host} doesn't answer ({type(error).__name__})."
+            ) from error
+        raise_for_problem(response)
         return response.content

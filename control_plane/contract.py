@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     JsonValue,
     StringConstraints,
     ValidationError,
@@ -63,6 +64,12 @@ Name = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterVal
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """A name for machines: lower-case letters, digits and hyphens, at most 40."""
+
+MaxWorkers = Annotated[
+    int | None,
+    Field(ge=0, le=1_000_000, description="Most workers that may be online at once; who comes then is refused."),
+]
+"""A limit on the workers of a place. None: as many as come."""
 
 
 class Body(BaseModel):

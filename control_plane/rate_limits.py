@@ -19,7 +19,7 @@ from control_plane.auth.credentials import PREFIXES
 from control_plane.auth.principals import Kind
 from control_plane.problems import TooManyRequests, send_problem
 
-_OF_MACHINES = tuple(PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.EXECUTION_TOKEN))
+_OF_MACHINES = tuple(PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.WORKER_SESSION, Kind.EXECUTION_TOKEN))
 _LIMITED = "/api/v1"
 
 

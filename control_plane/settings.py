@@ -8,6 +8,7 @@ from functools import cache
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from packaging.version import InvalidVersion, Version
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -100,6 +101,13 @@ def _origins(value: object) -> object:
     return origins
 
 
+def _version(value: str) -> str:
+    try:
+        return str(Version(value))
+    except InvalidVersion:
+        raise ValueError("must be a version such as 1.2.0") from None
+
+
 class Settings(BaseSettings):
     """Everything the API server can be told. Secrets have no default."""
 
@@ -158,6 +166,17 @@ class Settings(BaseSettings):
 
     lease: timedelta = Field(default=timedelta(seconds=20), ge=timedelta(seconds=1))
     """How long a worker may be silent before its execution counts as abandoned."""
+
+    worker_session_lifetime: timedelta = Field(
+        default=timedelta(hours=1), ge=timedelta(seconds=10), le=timedelta(hours=1)
+    )
+    """How long the session of a worker holds unless it is renewed, which workers do when a fifth of it is left."""
+
+    worker_heartbeat: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=1), le=timedelta(minutes=5))
+    """How often workers give a sign of life. After three that didn't come a worker counts as offline."""
+
+    minimum_worker_version: Annotated[str, AfterValidator(_version)] = "0.1.0"
+    """Older workers are refused when they join."""
 
     reconcile_every: timedelta = Field(default=timedelta(seconds=5), ge=timedelta(milliseconds=50))
     """How often executions that could not be dispatched, or whose worker is gone, are looked at again."""

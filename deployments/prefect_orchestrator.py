@@ -14,6 +14,7 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelling, Scheduled
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_name
 from deployments.orchestrator import (
@@ -31,6 +32,7 @@ _DEFAULT_QUEUE = "default"
 """Prefect makes one in each work pool and lets nobody delete it."""
 _MOST_LISTED = 200
 """Prefect lists no more at once; an environment has at most half as many queues."""
+_ATTEMPTS = 4
 _REMOVALS_AT_ONCE = 20
 """Prefect deletes 50 flow runs a request: a thousand, then the reconciler has time for others."""
 
@@ -108,7 +110,16 @@ class PrefectOrchestrator:
         if request.work_pool not in self._deployments:
             await self._ensure_pool(request.work_pool)
         try:
-            return await self._create_run(request)
+            # On SQLite, of two transactions that meet one is told to come again at once.
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(OrchestratorUnavailable),
+                stop=stop_after_attempt(_ATTEMPTS),
+                wait=wait_random(0.02, 0.2),
+                reraise=True,
+            ):
+                with attempt:
+                    run_id = await self._create_run(request)
+            return run_id
         except ObjectNotFound:
             # The server was replaced by an empty one since we looked.
             await self._ensure_pool(request.work_pool)

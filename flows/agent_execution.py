@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from control_plane.client import ControlPlaneError, Refused, WorkerClient
-from control_plane.wire.executions import ClaimRequest, FinalStatus, Finish
+from control_plane.wire.executions import CLAIM_VARIABLE, ClaimRequest, FinalStatus, Finish, Handover
 from flows.lease import is_lost
 from flows.origin import origin
 from flows.work import Work
@@ -22,13 +22,13 @@ _LOST = "The lease was lost: another claim or an end of the execution came first
 
 @flow(name="agent-execution", persist_result=False, retries=0, validate_parameters=False)
 async def execute_agent(execution_id: str) -> State[None]:
-    """Claim the execution, fetch its plan, carry it out under policy, and say how it ended.
+    """Claim the execution unless the worker has, carry it out under policy, and say how it ended.
 
     Prefect learns the outcome only: prompts, arguments, results and secrets go to the control plane and nowhere else.
     """
-    url, worker_key = _take_credentials()
+    logger.info("execution %s begins", execution_id)
     try:
-        return await _execute(url, worker_key, UUID(execution_id))
+        return await _execute(UUID(execution_id))
     except ControlPlaneError as error:
         logger.error("the control plane could not be told: %s", type(error).__name__)  # noqa: TRY400 - not its text
         return Failed(message="The control plane doesn't answer. The execution ends as lost.")
@@ -37,31 +37,41 @@ async def execute_agent(execution_id: str) -> State[None]:
         return Failed(message=f"The flow failed unexpectedly ({type(error).__name__}). The worker's log says where.")
 
 
-def _take_credentials() -> tuple[str, str]:
-    """The control plane's URL, and the worker key, which no agent or tool may find in the environment afterwards."""
+def _taken(name: str) -> str:
+    """A variable, which no agent or tool may find in the environment afterwards."""
     try:
-        return os.environ["CONTROL_PLANE_URL"], os.environ.pop("CONTROL_PLANE_API_KEY")
-    except KeyError as missing:
+        return os.environ.pop(name)
+    except KeyError:
         raise RuntimeError(
-            f"{missing.args[0]} is not set. Start the worker with CONTROL_PLANE_URL and CONTROL_PLANE_API_KEY."
+            f"{name} is not set. Start the worker with CONTROL_PLANE_URL and CONTROL_PLANE_API_KEY."
         ) from None
 
 
-async def _execute(url: str, worker_key: str, execution_id: UUID) -> State[None]:
-    async with WorkerClient(url, worker_key) as worker:
+async def _execute(execution_id: UUID) -> State[None]:
+    url = _taken("CONTROL_PLANE_URL")
+    if CLAIM_VARIABLE in os.environ:
+        handed = Handover.model_validate_json(_taken(CLAIM_VARIABLE))
+    else:
         try:
-            claim = await worker.claim(execution_id, ClaimRequest(worker=socket.gethostname()))
+            handed = await _claim(url, _taken("CONTROL_PLANE_API_KEY"), execution_id)
         except Refused as refusal:
             if refusal.code == "execution_ended":
                 return Cancelled(message="The execution had ended before this run could claim it.")
             return Failed(message=f"The control plane refused the claim: {refusal.code}")
-    async with WorkerClient(url, claim.execution_token) as client:
-        work = Work(url, client, claim)
-        async with work.lease(confirmed_at=worker.sent_at):
+    async with WorkerClient(url, handed.claim.execution_token) as client:
+        work = Work(url, client, handed.claim)
+        async with work.lease(confirmed_at=handed.claimed_at):
             finish = await work.outcome()
             if finish is None:
                 return Failed(message=_LOST)
             return await _finish(client, execution_id, finish)
+
+
+async def _claim(url: str, worker_key: str, execution_id: UUID) -> Handover:
+    """What a worker of another type leaves to the process of the flow run."""
+    async with WorkerClient(url, worker_key) as worker:
+        claim = await worker.claim(execution_id, ClaimRequest(worker=socket.gethostname()))
+        return Handover(claim=claim, claimed_at=worker.sent_at)
 
 
 async def _finish(client: WorkerClient, execution_id: UUID, finish: Finish) -> State[None]:

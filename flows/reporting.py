@@ -1,6 +1,7 @@
 """Telling the control plane what happens: in order, nothing lost, nothing twice, as soon as the line is free."""
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ from flows.fitting import fitted, size
 
 MAX_WAITING = 2_000
 """Events held back while the control plane doesn't answer; then whoever emits waits too."""
+
+CHUNKS_EVERY_SECONDS = 0.05
+"""Parts of a message that follow each other faster leave together: a reader sees no difference, and each report is a
+request and a transaction. Everything else leaves at once."""
 
 _DATA = TypeAdapter(dict[str, JsonValue], config=ConfigDict(hide_input_in_errors=True))
 
@@ -57,6 +62,8 @@ class Reporter:
         self._sequence = 0
         self._changed = asyncio.Condition()
         self._sending = False
+        self._flushing = 0
+        self._sent_at = -CHUNKS_EVERY_SECONDS
         self._closed = False
         self._failure: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +102,12 @@ class Reporter:
     async def flush(self) -> None:
         """Return when everything handed over so far has been received. Raises what broke the delivery."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._failure or not (self._waiting or self._sending))
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                await self._changed.wait_for(lambda: self._failure or not (self._waiting or self._sending))
+            finally:
+                self._flushing -= 1
             if self._failure:
                 raise self._failure
 
@@ -116,6 +128,10 @@ class Reporter:
     async def _next_batch(self) -> list[ReportedEvent]:
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._closed)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._sent_at + CHUNKS_EVERY_SECONDS):
+                    await self._changed.wait_for(self._in_haste)
+            self._sent_at = asyncio.get_running_loop().time()
             batch: list[_Event] = []
             total = 0
             while self._waiting and len(batch) < MAX_EVENTS_A_BATCH:
@@ -130,6 +146,14 @@ class Reporter:
             self._sending = bool(batch)
             self._changed.notify_all()
             return [self._numbered(event) for event in batch]
+
+    def _in_haste(self) -> bool:
+        return (
+            self._closed
+            or self._flushing > 0
+            or len(self._waiting) >= MAX_EVENTS_A_BATCH
+            or any(event.kind is not EventType.MESSAGE_CHUNK for event in self._waiting)
+        )
 
     def _numbered(self, event: _Event) -> ReportedEvent:
         self._sequence += 1

@@ -113,7 +113,7 @@ class Work:
     async def _run(self) -> RunResult:
         async with self._reporter as reporter:
             try:
-                plan = await self._client.plan(self._id)
+                plan = self._claim.plan or await self._client.plan(self._id)
                 result = await self._within_limit(plan, reporter)
                 await reporter.flush()
                 return result

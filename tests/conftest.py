@@ -19,6 +19,7 @@ from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
 from control_plane.llm import gateway
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
+from tests.prefect_stage import prefect_server, stage  # noqa: F401 - fixtures
 from tests.serving import api_server
 from tests.tenants import ENCRYPTION_KEY, OPERATOR_KEY, Tenant, create_tenant
 

@@ -10,18 +10,31 @@ import httpx
 OPERATOR_KEY = "operator-key-of-the-tests-0123456789"
 ENCRYPTION_KEY = "ZW5jcnlwdGlvbi1rZXktb2YtdGhlLXRlc3RzLTAxMjM="
 
+JOINING = {
+    "name": "worker-1",
+    "version": "0.1.0",
+    "python_version": "3.11.9",
+    "prefect_version": "3.8.8",
+    "platform": "Linux",
+    "hostname": "machine-1",
+    "slots": 4,
+}
+"""What a worker says of itself when it joins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """An organization with one project, one environment and one agent (as the API returned them).
 
-    `client` carries its API key; `worker` carries a worker key of its environment. Paths are relative to `/api/v1`.
+    `client` carries its API key; `worker` carries the session of a worker of its environment, which joined with
+    `worker_key`. Paths are relative to `/api/v1`.
     """
 
     client: httpx.AsyncClient
     worker: httpx.AsyncClient
     api_key: str
     worker_key: str
+    session: dict[str, Any]
     organization: dict[str, Any]
     project: dict[str, Any]
     environment: dict[str, Any]
@@ -87,12 +100,15 @@ async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
                 "policies": ["no_destructive_tools"],
             },
         )
-        async with client(api_url, worker_key["key"]) as worker:
+        async with client(api_url, worker_key["key"]) as joining:
+            session = await created(joining, f"/work-pools/{environment['work_pool']}/start", JOINING)
+        async with client(api_url, session["session_token"]) as worker:
             yield Tenant(
                 client=member,
                 worker=worker,
                 api_key=issued["key"],
                 worker_key=worker_key["key"],
+                session=session,
                 organization=organization,
                 project=project,
                 environment=environment,

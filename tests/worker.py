@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.tenants import Tenant, client
+from tests.tenants import JOINING, Tenant, client
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,17 @@ async def events_of(tenant: Tenant, execution_id: str) -> list[dict[str, Any]]:
     response.raise_for_status()
     events: list[dict[str, Any]] = response.json()
     return events
+
+
+async def join(api_url: str, credential: str, place: str, **changes: Any) -> httpx.Response:
+    """Ask to join `worker-queues/{id}` or `work-pools/{name}`; what the API answered."""
+    async with client(api_url, credential) as http:
+        return await http.post(f"/{place}/start", json=JOINING | changes)
+
+
+async def joined(api_url: str, credential: str, place: str, **changes: Any) -> dict[str, Any]:
+    """Join; the session."""
+    response = await join(api_url, credential, place, **changes)
+    assert response.status_code == 201, response.text
+    session: dict[str, Any] = response.json()
+    return session

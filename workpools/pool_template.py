@@ -2,7 +2,9 @@
 
 from typing import Any
 
-WORKER_TYPE = "process"
+WORKER_TYPE = "environment"
+"""`prefect worker start --pool …` chooses the worker by it. Prefect never changes the type of a pool that exists, and
+`--type process` starts the stock process worker on any pool."""
 
 BASE_JOB_TEMPLATE: dict[str, Any] = {
     "job_configuration": {"stream_output": True},

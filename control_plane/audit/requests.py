@@ -8,12 +8,15 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.audit.service import Origin, record
-from control_plane.auth.permissions import EXECUTION, WORKER, Permission
+from control_plane.auth.permissions import EXECUTION, WORKER_SESSION, Permission
 from control_plane.auth.principals import Principal
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_OF_MACHINES = WORKER | EXECUTION
+_OF_MACHINES = WORKER_SESSION | EXECUTION
 """The worker protocol has its own record: the events of an execution."""
+
+_SIGNS_OF_LIFE = frozenset({"/worker-sessions/{session_id}/renew"})
+"""Every worker sends them all day, and they only keep what its joining began, which has an entry."""
 
 
 async def record_request(
@@ -22,6 +25,8 @@ async def record_request(
     """Write down a change that a person's request has made, in the transaction that made it."""
     # A POST that only needs a permission to read is a dry run.
     if request.method in _READING or permission in _OF_MACHINES or permission.endswith(":read"):
+        return
+    if _template(request) in _SIGNS_OF_LIFE:
         return
     resource_type, resource_id = _resource(request, response)
     await record(

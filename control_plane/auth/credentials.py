@@ -28,7 +28,13 @@ from control_plane.problems import Conflict
 
 logger = logging.getLogger(__name__)
 
-PREFIXES = {Kind.API_KEY: "cp_key_", Kind.WORKER_KEY: "cp_worker_", Kind.EXECUTION_TOKEN: "cp_exec_"}
+PREFIXES = {
+    Kind.API_KEY: "cp_key_",
+    Kind.WORKER_KEY: "cp_worker_",
+    Kind.JOIN_TOKEN: "cpj_",
+    Kind.WORKER_SESSION: "cps_",
+    Kind.EXECUTION_TOKEN: "cp_exec_",
+}
 
 
 _NOTE_USE = text(
@@ -38,7 +44,11 @@ _NOTE_USE = text(
 
 
 class Credential(Base, Resource, TenantOwned):
-    """A key or token of an organization. `hint` is the end of it, so that people can tell two apart."""
+    """A key or token of an organization. `hint` is the end of it, so that people can tell two apart.
+
+    `worker_id` is the worker of a session, and for execution tokens the one that claimed: it ends with what that worker
+    joined with. `redeemed_at` is when a join token was used up.
+    """
 
     __tablename__ = "credentials"
 
@@ -49,10 +59,12 @@ class Credential(Base, Resource, TenantOwned):
     environment_id: Mapped[UUID | None]
     execution_id: Mapped[UUID | None]
     fence: Mapped[int | None]
+    worker_id: Mapped[UUID | None]
     service_account_id: Mapped[UUID | None]
     created_by: Mapped[str]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    redeemed_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
@@ -86,6 +98,7 @@ def issue(
     environment_id: UUID | None = None,
     execution_id: UUID | None = None,
     fence: int | None = None,
+    worker_id: UUID | None = None,
     service_account_id: UUID | None = None,
     expires_at: datetime | None = None,
 ) -> Issued:
@@ -101,6 +114,7 @@ def issue(
         environment_id=environment_id,
         execution_id=execution_id,
         fence=fence,
+        worker_id=worker_id,
         service_account_id=service_account_id,
         created_by=created_by,
         expires_at=expires_at,
@@ -202,6 +216,9 @@ class Authenticator:
             organization_id=row.organization_id,
             credential_id=row.id,
             environment_id=row.environment_id,
+            session_id=row.session_id,
+            worker_queue_id=row.worker_queue_id,
+            draining=row.draining,
             execution_id=row.execution_id,
             fence=row.fence,
             model=row.model,

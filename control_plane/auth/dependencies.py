@@ -17,9 +17,9 @@ from control_plane.problems import Forbidden, NotFound, Problem, Unauthenticated
 
 _bearer = HTTPBearer(
     auto_error=False,
-    description="An API key, a sign-in token (JWT) of a trusted OpenID Connect provider, a worker key, an execution"
-    " token or the operator key. With a sign-in token, members of several organizations name one in the header"
-    " `X-Organization`, by slug or id.",
+    description="An API key, a sign-in token (JWT) of a trusted OpenID Connect provider, a worker key, a join token,"
+    " a worker session, an execution token or the operator key. With a sign-in token, members of several organizations"
+    " name one in the header `X-Organization`, by slug or id.",
 )
 
 
@@ -133,9 +133,26 @@ async def named_organization_session(
 async def _worker(
     principal: Annotated[Principal, Depends(requires(Permission.EXECUTIONS_CLAIM))],
 ) -> WorkerPrincipal:
-    if principal.organization_id is None or principal.environment_id is None:
-        raise Forbidden("Only a worker key opens this.")
-    return WorkerPrincipal(principal.organization_id, principal.environment_id, principal.name)
+    return _session_of(principal)
+
+
+async def _joined(principal: Annotated[Principal, Depends(requires(Permission.WORKER_REPORT))]) -> WorkerPrincipal:
+    return _session_of(principal)
+
+
+def _session_of(principal: Principal) -> WorkerPrincipal:
+    if not (
+        principal.organization_id and principal.environment_id and principal.worker_queue_id and principal.session_id
+    ):
+        raise Forbidden("Only the session of a worker opens this.")
+    return WorkerPrincipal(
+        principal.organization_id,
+        principal.environment_id,
+        principal.worker_queue_id,
+        principal.session_id,
+        principal.name,
+        draining=principal.draining,
+    )
 
 
 def _narrow(principal: Principal) -> ExecutionPrincipal:
@@ -201,6 +218,9 @@ MayReadEnvironments = Annotated[Principal, Depends(requires(Permission.ENVIRONME
 MayWriteEnvironments = Annotated[Principal, Depends(requires(Permission.ENVIRONMENTS_WRITE))]
 MayReadWorkerQueues = Annotated[Principal, Depends(requires(Permission.WORKER_QUEUES_READ))]
 MayWriteWorkerQueues = Annotated[Principal, Depends(requires(Permission.WORKER_QUEUES_WRITE))]
+MayReadWorkers = Annotated[Principal, Depends(requires(Permission.WORKERS_READ))]
+MayWriteWorkers = Annotated[Principal, Depends(requires(Permission.WORKERS_WRITE))]
+MayJoin = Annotated[Principal, Depends(requires(Permission.WORKERS_JOIN))]
 MayReadAgents = Annotated[Principal, Depends(requires(Permission.AGENTS_READ))]
 MayWriteAgents = Annotated[Principal, Depends(requires(Permission.AGENTS_WRITE))]
 MayReadPolicies = Annotated[Principal, Depends(requires(Permission.POLICIES_READ))]
@@ -214,5 +234,7 @@ MayReadExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_
 MayStartExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_START))]
 MayCancelExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_CANCEL))]
 MayClaimExecutions = Annotated[WorkerPrincipal, Depends(_worker)]
+MayReportWorker = Annotated[WorkerPrincipal, Depends(_joined)]
+MayUsePrefect = Annotated[Principal, Depends(requires(Permission.PREFECT_USE))]
 MayReportExecution = Annotated[ExecutionPrincipal, Depends(_reporting)]
 MayCallModels = Annotated[ExecutionPrincipal, Depends(_calling_models)]

@@ -31,6 +31,9 @@ class Permission(StrEnum):
     ENVIRONMENTS_WRITE = "environments:write"
     WORKER_QUEUES_READ = "worker_queues:read"
     WORKER_QUEUES_WRITE = "worker_queues:write"
+    WORKERS_READ = "workers:read"
+    WORKERS_WRITE = "workers:write"
+    WORKERS_JOIN = "workers:join"
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     POLICIES_READ = "policies:read"
@@ -44,6 +47,8 @@ class Permission(StrEnum):
     EXECUTIONS_START = "executions:start"
     EXECUTIONS_CANCEL = "executions:cancel"
     EXECUTIONS_CLAIM = "executions:claim"
+    WORKER_REPORT = "worker:report"
+    PREFECT_USE = "prefect:use"
     EXECUTION_REPORT = "execution:report"
     MODELS_CALL = "models:call"
 
@@ -59,14 +64,20 @@ OPERATOR = frozenset(
 """The person who runs the installation: makes organizations, lets their first owner in, deletes them, and sees nothing
 else."""
 
-WORKER = frozenset({Permission.EXECUTIONS_CLAIM})
-"""A worker of one environment, until it claims an execution."""
+WORKER_KEY = frozenset({Permission.WORKERS_JOIN})
+"""What a worker is started with, a worker key or a join token: it opens a session and keeps it alive."""
 
-EXECUTION = frozenset({Permission.EXECUTION_REPORT, Permission.MODELS_CALL})
+WORKER_SESSION = frozenset({Permission.EXECUTIONS_CLAIM, Permission.WORKER_REPORT, Permission.PREFECT_USE})
+"""A worker that has joined, until it claims an execution."""
+
+EXECUTION = frozenset({Permission.EXECUTION_REPORT, Permission.MODELS_CALL, Permission.PREFECT_USE})
 """The process that carries out one execution."""
 
 MEMBER = (
-    frozenset(Permission) - WORKER - EXECUTION - {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
+    frozenset(Permission)
+    - WORKER_SESSION
+    - EXECUTION
+    - {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
 )
 """Everything a role may hold, for members, service accounts and API keys."""
 
@@ -82,6 +93,9 @@ IN_PROJECTS = frozenset(
         Permission.ENVIRONMENTS_WRITE,
         Permission.WORKER_QUEUES_READ,
         Permission.WORKER_QUEUES_WRITE,
+        Permission.WORKERS_READ,
+        Permission.WORKERS_WRITE,
+        Permission.WORKERS_JOIN,
         Permission.AGENTS_READ,
         Permission.AGENTS_WRITE,
         Permission.POLICIES_READ,

@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from control_plane.auth.permissions import EXECUTION, IN_PROJECTS, MEMBER, OPERATOR, WORKER, Permission
+from control_plane.auth.permissions import (
+    EXECUTION,
+    IN_PROJECTS,
+    MEMBER,
+    OPERATOR,
+    WORKER_KEY,
+    WORKER_SESSION,
+    Permission,
+)
 from control_plane.auth.roles import BUILT_IN, OWNER
 from control_plane.problems import Forbidden
 
@@ -19,12 +27,16 @@ class Kind(StrEnum):
     SERVICE_ACCOUNT = "service_account"
     API_KEY = "api_key"
     WORKER_KEY = "worker_key"
+    JOIN_TOKEN = "join_token"  # noqa: S105 - the name of a kind
+    WORKER_SESSION = "worker_session"
     EXECUTION_TOKEN = "execution_token"  # noqa: S105 - the name of a kind
 
 
 _FIXED = {
     Kind.OPERATOR: OPERATOR,
-    Kind.WORKER_KEY: WORKER,
+    Kind.WORKER_KEY: WORKER_KEY,
+    Kind.JOIN_TOKEN: WORKER_KEY,
+    Kind.WORKER_SESSION: WORKER_SESSION,
     Kind.EXECUTION_TOKEN: EXECUTION,
 }
 
@@ -56,8 +68,9 @@ class Principal:
     """The holder of a credential. Everything in it comes from the credential, nothing from the request.
 
     `grants` are the roles of members, service accounts and API keys; the other kinds have fixed permissions.
-    `environment_id` is set for worker keys; `execution_id`, `fence` and `model` for execution tokens. The operator has
-    no organization.
+    `environment_id` is set for worker keys, join tokens and worker sessions; `session_id`, `worker_queue_id` and
+    `draining` for worker sessions; `execution_id`, `fence` and `model` for execution tokens. The operator has no
+    organization.
     """
 
     kind: Kind
@@ -66,6 +79,9 @@ class Principal:
     credential_id: UUID | None = None
     member_id: UUID | None = None
     environment_id: UUID | None = None
+    session_id: UUID | None = None
+    worker_queue_id: UUID | None = None
+    draining: bool = False
     execution_id: UUID | None = None
     fence: int | None = None
     model: str | None = None
@@ -122,11 +138,17 @@ def _joined(grants: Iterable[Grant]) -> frozenset[Permission]:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPrincipal:
-    """A worker key: it opens one environment of one organization."""
+    """The session of a worker: it opens one environment of one organization. `name` is the worker's.
+
+    `draining` asks the worker to take nothing new.
+    """
 
     organization_id: UUID
     environment_id: UUID
+    worker_queue_id: UUID
+    session_id: UUID
     name: str
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _ADMIN = MEMBER - {Permission.ORGANIZATIONS_DELETE}
 _OPERATOR = _VIEWER | {
     permission
     for permission in MEMBER
-    if permission.split(":")[0] in {"environments", "executions", "worker_keys", "worker_queues"}
+    if permission.split(":")[0] in {"environments", "executions", "worker_keys", "worker_queues", "workers"}
 }
 
 _DEVELOPER = _VIEWER | {

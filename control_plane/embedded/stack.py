@@ -113,9 +113,6 @@ class Stack:
 
     def start_worker(self, work_pool: str, key: str) -> Process:
         """Start a worker for a pool by the very command that people use."""
-        prefect = {"PREFECT_API_URL": self.prefect.api_url}
-        if self.prefect.auth_string:
-            prefect["PREFECT_API_AUTH_STRING"] = self.prefect.auth_string
         with self.timed(f"worker: prefect worker start --pool {work_pool}"):
             return self._start_process(
                 Process(
@@ -123,11 +120,10 @@ class Stack:
                     [program("prefect"), "worker", "start", "--pool", work_pool],
                     log=self.data.log(f"worker-{work_pool}"),
                     environment=client_environment(self.data.path)
-                    | prefect
                     | {
                         "CONTROL_PLANE_URL": self.api_url,
                         "CONTROL_PLANE_API_KEY": key,
-                        "PREFECT_WORKER_QUERY_SECONDS": "1",
+                        "PREFECT_PLUGINS_ENABLED": "1",
                     },
                     folder=self.data.path,
                 )

@@ -24,6 +24,7 @@ class Environment(Base, Resource, TenantOwned):
     slug: Mapped[str]
     work_pool: Mapped[str]
     llm_override: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    max_workers: Mapped[int | None]
     provisioned_at: Mapped[datetime | None]
     pool_version: Mapped[int] = mapped_column(server_default=text("1"), default=1)
     provisioned_version: Mapped[int] = mapped_column(server_default=text("0"), default=0)

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from control_plane import install_command
 from control_plane.auth.credentials import KeyEnded, revoke, rotate
 from control_plane.auth.dependencies import (
     Db,
@@ -74,7 +73,7 @@ async def change_environment(
     if_match: IfMatch,
     response: Response,
 ) -> EnvironmentRead:
-    """Change an environment's name or `llm_override`. Its slug and project never change."""
+    """Change an environment's name, `llm_override` or `max_workers`. Its slug and project never change."""
     environment = await environments.get(session, environment_id, lock=True)
     if_match.check(environment)
     return tagged(response, _read(await environments.change(session, environment, body)))
@@ -102,16 +101,7 @@ async def get_worker_command(
     """The line that starts a worker for this environment."""
     environment = await environments.get(session, environment_id)
     settings = request.app.state.settings
-    return WorkerCommand(
-        install=install_command("worker"),
-        environment={
-            "CONTROL_PLANE_URL": str(settings.public_url).rstrip("/"),
-            "CONTROL_PLANE_API_KEY": "<worker key of this environment>",
-            "PREFECT_API_URL": str(settings.prefect_api_url).rstrip("/"),
-            "PREFECT_API_AUTH_STRING": "<auth string of the Prefect server, if it has one>",
-        },
-        command=f"prefect worker start --pool {environment.work_pool}",
-    )
+    return WorkerCommand.of(environment.work_pool, url=str(settings.public_url).rstrip("/"))
 
 
 @router.post("/{environment_id}/worker-keys", status_code=201, responses=problems(NotFound))

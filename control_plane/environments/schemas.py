@@ -1,12 +1,14 @@
 """REST bodies of environments."""
 
+import shlex
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug, Text
+from control_plane import install_command
+from control_plane.contract import ABSENT, Body, Fixed, MaxWorkers, Name, Patch, Read, Slug, Text
 
 
 class LlmOverride(Body):
@@ -23,6 +25,7 @@ class EnvironmentCreate(Body):
     slug: Slug
     project_id: UUID
     llm_override: LlmOverride | None = None
+    max_workers: MaxWorkers = None
 
 
 class LlmOverridePatch(Patch):
@@ -37,6 +40,7 @@ class EnvironmentPatch(Patch):
 
     name: Name = ABSENT
     llm_override: LlmOverridePatch | None = ABSENT
+    max_workers: MaxWorkers = ABSENT
     slug: Fixed = None
     project_id: Fixed = None
 
@@ -50,15 +54,37 @@ class EnvironmentRead(Read):
     slug: str
     work_pool: str
     llm_override: LlmOverride | None
+    max_workers: int | None
     status: Literal["provisioning", "ready"]
 
 
 class WorkerCommand(Body):
-    """What to paste on the machine that should work for this environment. All values are strings."""
+    """What to paste on the machine that should work for this environment. All values are strings.
+
+    `line` is `command` with its `environment` before it.
+    """
 
     install: str
     environment: dict[str, str]
     command: str
+    line: str
+
+    @classmethod
+    def of(cls, work_pool: str, *, url: str) -> Self:
+        """The command for one work pool of the control plane at `url`."""
+        environment = {
+            "CONTROL_PLANE_URL": url,
+            "CONTROL_PLANE_API_KEY": "<worker key of this environment>",
+            "PREFECT_PLUGINS_ENABLED": "1",  # else Prefect asks no plugin, so nothing joins
+        }
+        command = f"prefect worker start --pool {work_pool}"
+        settings = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+        return cls(
+            install=install_command("worker"),
+            environment=environment,
+            command=command,
+            line=" ".join([*settings, command]),
+        )
 
 
 class WorkerKeyRead(Read):

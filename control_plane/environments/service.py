@@ -39,6 +39,7 @@ async def create(session: AsyncSession, organization_id: UUID, body: Environment
         slug=body.slug,
         work_pool=f"env-{organization.slug}-{body.slug}",
         llm_override=body.llm_override.model_dump() if body.llm_override else None,
+        max_workers=body.max_workers,
     )
     session.add(environment)
     try:

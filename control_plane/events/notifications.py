@@ -1,15 +1,17 @@
-"""One connection of each API process that listens for new events and wakes those who follow them."""
+"""One connection of each API process that listens for what happens and wakes those who wait for it."""
 
 import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from control_plane.db import psycopg_url
 from control_plane.events.service import CHANNEL
@@ -20,12 +22,27 @@ _RECONNECT_AFTER = 1.0
 """Seconds. Followers read the table on every wake, so what happened meanwhile is late, never lost."""
 
 
-class Notifications:
-    """Wakes subscribers of an execution. `await start()` before use, `await stop()` at the end."""
+@dataclass(eq=False, slots=True)
+class Turn:
+    """A place in the row of those who wait for the same thing, of whom each notification wakes one."""
 
-    def __init__(self, url: str) -> None:
+    pass_on: Callable[[], None]
+    """Wake the next one instead."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Notifications:
+    """Wakes those who wait. `await start()` before use, `await stop()` at the end.
+
+    It listens for events of executions, and on `channels` besides.
+    """
+
+    def __init__(self, url: str, *channels: str) -> None:
         self._url = psycopg_url(url)
+        self._channels = channels
         self._subscribers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._rows: defaultdict[tuple[str, str], list[Turn]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -52,6 +69,25 @@ class Notifications:
             if not self._subscribers[key]:
                 del self._subscribers[key]
 
+    @contextmanager
+    def take_turns(self, channel: str, subject: UUID) -> Iterator[Turn]:
+        """Wait in a row for `subject` on `channel`: each notification wakes the one who has waited longest."""
+        key = channel, str(subject)
+        turn = Turn(pass_on=lambda: self._wake_next(*key))
+        self._rows[key].append(turn)
+        try:
+            yield turn
+        finally:
+            self._rows[key].remove(turn)
+            if not self._rows[key]:
+                del self._rows[key]
+
+    def _wake_next(self, channel: str, subject: str) -> None:
+        for turn in self._rows.get((channel, subject), ()):
+            if not turn.wake.is_set():
+                turn.wake.set()
+                return
+
     async def _listen_forever(self) -> None:
         while True:
             try:
@@ -63,13 +99,20 @@ class Notifications:
     async def _listen(self) -> None:
         connection: psycopg.AsyncConnection[Any]
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            for channel in (CHANNEL, *self._channels):
+                await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
             self._wake_everybody()
             async for notification in connection.notifies():
-                for wake in self._subscribers.get(notification.payload, ()):
-                    wake.set()
+                if notification.channel == CHANNEL:
+                    for wake in self._subscribers.get(notification.payload, ()):
+                        wake.set()
+                else:
+                    self._wake_next(notification.channel, notification.payload)
 
     def _wake_everybody(self) -> None:
         for wakes in self._subscribers.values():
             for wake in wakes:
                 wake.set()
+        for row in self._rows.values():
+            for turn in row:
+                turn.wake.set()

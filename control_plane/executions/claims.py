@@ -11,6 +11,7 @@ from control_plane.auth.principals import ExecutionPrincipal, Kind, WorkerPrinci
 from control_plane.db import now
 from control_plane.events.service import NewEvent
 from control_plane.executions import service as executions
+from control_plane.executions import wake
 from control_plane.executions.models import Execution
 from control_plane.executions.service import ExecutionEnded
 from control_plane.executions.state import Status
@@ -73,6 +74,7 @@ async def claim(
         raise ExecutionEnded(f"The execution has ended as {status}.")
     moment = await now(session)
     if status in {Status.PENDING, Status.SCHEDULED}:
+        await wake.admit(session, execution)
         execution.fence += 1
         execution.reported_sequence = 0
         execution.claim_id = request.claim_id
@@ -92,7 +94,8 @@ async def claim(
         kind=Kind.EXECUTION_TOKEN,
         organization_id=execution.organization_id,
         name=str(execution.id),
-        created_by=f"worker_key:{worker.name}",
+        created_by=f"worker_session:{worker.name}",
+        worker_id=worker.session_id,
         execution_id=execution.id,
         fence=execution.fence,
         expires_at=moment + settings.execution_token_lifetime,
@@ -105,14 +108,14 @@ async def claim(
         lease_expires_at=execution.lease_expires_at,
         renew_every_seconds=settings.lease.total_seconds() / RENEWALS_A_LEASE,
         lease_seconds=settings.lease.total_seconds(),
+        plan=await _stored_plan(session, execution.id) if request.with_plan else None,
     )
 
 
 async def plan(session: AsyncSession, holder: ExecutionPrincipal) -> Plan:
     """What the holder of the claim has to carry out. Raises `LeaseLost`."""
     await _held(session, holder, fence=holder.fence)
-    stored: Any = await session.scalar(select(Execution.plan).where(Execution.id == holder.execution_id))
-    return Plan.model_validate(stored)
+    return await _stored_plan(session, holder.execution_id)
 
 
 async def renew(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int, settings: Settings) -> LeaseRenewal:
@@ -162,7 +165,14 @@ async def finish(session: AsyncSession, holder: ExecutionPrincipal, body: Finish
         code=mended(body.code),
         usage=body.usage,
     )
+    # Where a limit kept others from being claimed, there is room for one now.
+    await wake.tell(session, execution.environment_id)
     await session.flush()
+
+
+async def _stored_plan(session: AsyncSession, execution_id: UUID) -> Plan:
+    stored: Any = await session.scalar(select(Execution.plan).where(Execution.id == execution_id))
+    return Plan.model_validate(stored)
 
 
 async def _held(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int) -> Execution:

@@ -9,6 +9,7 @@ from control_plane.auth.dependencies import Db, Hashing, MayClaimExecutions, May
 from control_plane.executions import claims
 from control_plane.executions.claims import AlreadyClaimed, EventsMissing, LeaseLost
 from control_plane.executions.service import ExecutionEnded
+from control_plane.executions.wake import QueueBusy
 from control_plane.problems import NotFound, problems
 from control_plane.settings import Settings
 from control_plane.wire.executions import Claim, ClaimRequest, EventReceipt, EventReport, Finish, LeaseRenewal
@@ -25,7 +26,7 @@ def _settings(request: Request) -> Settings:
 Configured = Annotated[Settings, Depends(_settings)]
 
 
-@router.post("/claim", responses=problems(NotFound, AlreadyClaimed, ExecutionEnded))
+@router.post("/claim", responses=problems(NotFound, AlreadyClaimed, ExecutionEnded, QueueBusy))
 async def claim(
     execution_id: UUID,
     body: ClaimRequest,

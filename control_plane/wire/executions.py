@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from pydantic import AwareDatetime, Field, JsonValue
 
 from control_plane.wire.model import WireModel
+from control_plane.wire.plan import Plan
 
 MAX_EVENTS_A_BATCH = 500
 """Keeps the numbers and times of a report small beside `MAX_BATCH_BYTES`."""
@@ -18,6 +19,10 @@ LEAST_BODY_BYTES = 640 << 10
 
 RENEWALS_A_LEASE = 6
 """How many times a lease is renewed in its length: four may get lost, and a cancellation is noticed that soon."""
+
+
+MOST_OFFERS = 100
+"""Executions that a worker is told of at once."""
 
 
 class EventType(StrEnum):
@@ -42,15 +47,29 @@ class FinalStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Offer(WireModel):
+    """An execution that waits for a worker, and the flow run that was made for it."""
+
+    execution_id: UUID
+    flow_run_id: UUID
+
+
+class Offers(WireModel):
+    """What there is to claim. Others may have been told of it too: the claim decides."""
+
+    offers: list[Offer]
+
+
 class ClaimRequest(WireModel):
     """Who claims.
 
     `claim_id` belongs to one process: repeating a request whose answer was lost is harmless, while a second process
-    can't take an execution that the first one holds.
+    can't take an execution that the first one holds. `with_plan` asks for the plan too, which saves asking for it.
     """
 
     claim_id: UUID = Field(default_factory=uuid4)
     worker: str = Field(max_length=200)
+    with_plan: bool = False
 
 
 class Claim(WireModel):
@@ -67,11 +86,26 @@ class Claim(WireModel):
     lease_expires_at: AwareDatetime
     renew_every_seconds: float
     lease_seconds: float | None = None
+    plan: Plan | None = None
 
     @property
     def lease_length_seconds(self) -> float:
         """How long the lease holds, also where the server doesn't say it."""
         return self.lease_seconds or self.renew_every_seconds * RENEWALS_A_LEASE
+
+
+CLAIM_VARIABLE = "CONTROL_PLANE_CLAIM"
+"""Where the process that carries out a claim finds its `Handover`. It takes it away before anything foreign runs."""
+
+
+class Handover(WireModel):
+    """A claim on its way from the worker that made it to the process that carries it out.
+
+    `claimed_at` is when it was asked for, on the clock `time.monotonic`, which all processes of a machine share.
+    """
+
+    claim: Claim
+    claimed_at: float
 
 
 class LeaseRenewal(WireModel):

@@ -21,4 +21,5 @@ class WorkerQueue(Base, Resource, TenantOwned):
     description: Mapped[str]
     priority: Mapped[int]
     concurrency_limit: Mapped[int | None]
+    max_workers: Mapped[int | None]
     paused: Mapped[bool]

@@ -55,7 +55,7 @@ async def change_worker_queue(
     request: Request,
     response: Response,
 ) -> WorkerQueueRead:
-    """Change a queue's priority, limit or description; pause it, or let it go on. Its name never changes."""
+    """Change a queue's priority, limits or description; pause it, or let it go on. Its name never changes."""
     queue = await worker_queues.get(session, queue_id, lock=True)
     if_match.check(queue)
     changed = await worker_queues.change(session, queue, body)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import ABSENT, Body, Fixed, Patch, Read, Slug, Text
+from control_plane.contract import ABSENT, Body, Fixed, MaxWorkers, Patch, Read, Slug, Text
 
 Description = Annotated[Text, Field(max_length=2_000)]
 Priority = Annotated[
@@ -24,6 +24,7 @@ class QueueCreate(Body):
     description: Description = ""
     priority: Priority = 1
     concurrency_limit: ConcurrencyLimit = None
+    max_workers: MaxWorkers = None
     paused: Paused = False
 
 
@@ -39,6 +40,7 @@ class WorkerQueuePatch(Patch):
     description: Description = ABSENT
     priority: Priority = ABSENT
     concurrency_limit: ConcurrencyLimit = ABSENT
+    max_workers: MaxWorkers = ABSENT
     paused: Paused = ABSENT
     name: Fixed = None
     environment_id: Fixed = None
@@ -54,4 +56,5 @@ class WorkerQueueRead(Read):
     description: str
     priority: int
     concurrency_limit: int | None
+    max_workers: int | None
     paused: bool

@@ -21,7 +21,7 @@ from agno.tools.function import Function
 from httpx import AsyncClient
 from openai import DefaultAsyncHttpxClient
 
-from control_plane.client import is_on_this_machine
+from control_plane.client import is_on_this_machine, trusted
 from control_plane.wire.executions import EventType, Usage
 from control_plane.wire.plan import Plan
 from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed, RunResult
@@ -45,7 +45,9 @@ class AgnoRuntime:
         os.environ["AGNO_TELEMETRY"] = "false"
         conversation = _Conversation(plan, emit)
         # Ours, to be closed: Agno never closes its own, and a stream left open keeps the model at work.
-        async with DefaultAsyncHttpxClient(trust_env=not is_on_this_machine(endpoint.openai_url)) as http:
+        async with DefaultAsyncHttpxClient(
+            verify=trusted(), trust_env=not is_on_this_machine(endpoint.openai_url)
+        ) as http:
             agent = _agent(plan, tools=tools, endpoint=endpoint, conversation=conversation, http=http)
             stream: Any = agent.arun(plan.input.message, stream=True, stream_events=True)
             async with aclosing(stream) as events:

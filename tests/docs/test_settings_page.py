@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from control_plane.settings import Settings
 from tests.docs.pages import ROOT, found, text
+from workpools.settings import WorkerSettings
 
 pytestmark = pytest.mark.unit
 
@@ -15,6 +16,7 @@ ROWS = re.findall(r"^\| `(CONTROL_PLANE_\w+)` \| (\S+) \| .+ \|$", text("docs/se
 DEFAULTS = [(name, default.strip("`")) for name, default in ROWS if default.startswith("`")]
 NAMED = found(r"(CONTROL_PLANE_[A-Z_]+)")
 FIELDS = {f"CONTROL_PLANE_{name.upper()}": field for name, field in Settings.model_fields.items()}
+WORKERS = {f"CONTROL_PLANE_WORKER_{name.upper()}" for name in WorkerSettings.model_fields}
 ELSEWHERE = {
     name
     for path in [*(ROOT / "control_plane" / "cli").glob("*.py"), *(ROOT / "flows").glob("*.py")]
@@ -46,7 +48,11 @@ def test_what_the_page_calls_required_and_what_it_calls_unset_is() -> None:
 
 @pytest.mark.parametrize(("page", "name"), NAMED)
 def test_a_variable_that_a_page_names_is_read_by_the_product(page: str, name: str) -> None:
-    assert name in FIELDS.keys() | ELSEWHERE
+    assert name in FIELDS.keys() | ELSEWHERE | WORKERS
+
+
+def test_every_setting_of_a_worker_is_documented() -> None:
+    assert {name for page, name in NAMED if page == "docs/workers.md"} >= WORKERS
 
 
 def test_every_variable_of_the_command_line_and_of_workers_is_documented() -> None:

@@ -86,7 +86,7 @@ async def stage(
     runtime = Runtime()
     bench = [EntryPoint("bench", "tests.flows.bench:Plugin", "control_plane.toolsets")]
     monkeypatch.setenv("CONTROL_PLANE_URL", str(tenant.client.base_url).removesuffix("/api/v1/"))
-    monkeypatch.setenv("CONTROL_PLANE_API_KEY", tenant.worker_key)
+    monkeypatch.setenv("CONTROL_PLANE_API_KEY", tenant.session["session_token"])
     monkeypatch.setattr("flows.work.load", lambda _agent_type: runtime)
     monkeypatch.setattr("flows.work.Registry", lambda: Registry(bench))
     body = {

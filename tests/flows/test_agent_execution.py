@@ -1,12 +1,13 @@
 import asyncio
 import logging
 import os
+import time
 from typing import Any
 
 import pytest
 
 from control_plane.client import Refused, WorkerClient
-from control_plane.wire.executions import MAX_BATCH_BYTES, EventReport, EventType, Finish
+from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventReport, EventType, Finish, Handover
 from control_plane.wire.plan import Plan
 from flows.runtimes.protocol import Emit, RunFailed, load
 from tests.conftest import TestDatabase
@@ -37,6 +38,23 @@ async def test_an_execution_is_carried_out_and_its_end_told(on: Stage) -> None:
     assert execution["usage"]["tool_calls"] == 1
     assert bench.ran == [{"nail": "long", "blows": 3}]
     assert "CONTROL_PLANE_API_KEY" not in os.environ
+
+
+async def test_an_execution_that_the_worker_has_claimed_is_carried_out_with_its_token_alone(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = await on.tenant.claim(on.execution_id, with_plan=True)
+    handed = Handover(claim=Claim.model_validate(claim), claimed_at=time.monotonic())
+    monkeypatch.setenv("CONTROL_PLANE_CLAIM", handed.model_dump_json())
+    monkeypatch.delenv("CONTROL_PLANE_API_KEY")
+    on.runtime.act = on.runtime.answer
+
+    state = await on.play()
+
+    assert state.is_completed()
+    assert (await on.read())["status"] == "completed"
+    assert "CONTROL_PLANE_CLAIM" not in os.environ
+    assert on.runtime.plan == handed.claim.plan
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,41 @@ async def test_what_waited_travels_together(line: Line, reporter: Reporter) -> N
     assert [len(report.events) for report in line.reports] == [1, 20]
 
 
+async def test_parts_of_a_message_in_quick_succession_travel_together(
+    line: Line, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.reporting.CHUNKS_EVERY_SECONDS", 30.0)
+    await reporter.emit(EventType.MESSAGE_CHUNK, chunk("first "))
+    await line.reached.wait()
+
+    for word in ("second ", "third ", "fourth"):
+        await reporter.emit(EventType.MESSAGE_CHUNK, chunk(word))
+        await asyncio.sleep(0)
+    await reporter.flush()
+
+    assert [event.data for report in line.reports for event in report.events] == [
+        chunk("first "),
+        chunk("second third fourth"),
+    ]
+
+
+async def test_whatever_else_happens_does_not_wait_for_more_parts_of_a_message(
+    line: Line, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.reporting.CHUNKS_EVERY_SECONDS", 30.0)
+    await reporter.emit(EventType.MESSAGE_CHUNK, chunk("first "))
+    await line.reached.wait()
+    line.reached.clear()
+
+    await reporter.emit(EventType.MESSAGE_CHUNK, chunk("second"))
+    await tell(reporter, "at once")
+    async with asyncio.timeout(10):
+        await line.reached.wait()
+        await reporter.flush()
+
+    assert line.sequences == [1, 2, 3]
+
+
 async def test_a_batch_holds_no_more_events_than_the_protocol_allows(line: Line, reporter: Reporter) -> None:
     await hold(line, reporter)
     await tell(reporter, *range(MAX_EVENTS_A_BATCH + 1))

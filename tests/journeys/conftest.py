@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -106,10 +107,12 @@ def _processes() -> Iterator[tuple[int, bytes]]:
 
 
 def flow_process(running: Running, execution: dict[str, Any]) -> int:
-    """The id of the process that carries out an execution."""
-    flow_run_id = running.rest.get(f"/executions/{execution['id']}")["flow_run_id"]
-    [found] = [pid for pid, about in _processes() if f"PREFECT__FLOW_RUN_ID={flow_run_id}".encode() in about]
-    return found
+    """The id of the process that carries out an execution, which its worker writes into its log."""
+    text = rf"execution {execution['id']} is carried out by process (\d+)"
+    while not (found := re.search(text, running.worker.log.read_text())):
+        running.worker.check()
+        time.sleep(0.05)
+    return int(found[1])
 
 
 class Terminal:

@@ -7,7 +7,7 @@ import httpx
 from control_plane.app import create_app
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
-from tests.tenants import Tenant, created
+from tests.tenants import JOINING, Tenant, created
 from tests.worker import message
 
 MODULE = 'package own\n\nimport rego.v1\n\ndeny contains "no" if false\n'
@@ -33,6 +33,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/environments/{environment_id}"): {"name": "Mine now"},
     ("POST", "/environments/{environment_id}/worker-queues"): {"name": "mine-now"},
     ("PATCH", "/worker-queues/{queue_id}"): {"paused": True},
+    ("POST", "/worker-queues/{queue_id}/start"): JOINING,
+    ("POST", "/work-pools/{work_pool}/start"): JOINING,
+    ("POST", "/environments/{environment_id}/join-tokens"): {"name": "mine now"},
     ("PATCH", "/policies/{policy_id}"): {"description": "mine now"},
     ("PUT", "/policies/{policy_id}"): {"name": "own", "module": MODULE},
     ("POST", "/policies/{policy_id}/validate"): {"module": MODULE},
@@ -86,6 +89,10 @@ async def belongings(tenant: Tenant) -> dict[str, str]:
         "environment_id": tenant.environment["id"],
         "queue_id": (await created(http, f"{environment}/worker-queues", {"name": "urgent"}))["id"],
         "worker_key_id": (await created(http, f"{environment}/worker-keys", {"name": "ci"}))["id"],
+        "join_token_id": (await created(http, f"{environment}/join-tokens", {"name": "ci"}))["id"],
+        "work_pool": tenant.environment["work_pool"],
+        "worker_id": tenant.session["session_id"],
+        "session_id": tenant.session["session_id"],
         "agent_id": tenant.agent["id"],
         "version": "1",
         "policy_id": policy["id"],

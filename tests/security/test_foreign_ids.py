@@ -93,7 +93,7 @@ async def test_the_operator_reaches_no_resource_of_a_tenant(
 
 
 @pytest.mark.parametrize(
-    "path", ["/projects", "/environments", "/worker-queues", "/agents", "/policies", "/executions"]
+    "path", ["/projects", "/environments", "/worker-queues", "/workers", "/agents", "/policies", "/executions"]
 )
 async def test_lists_hold_nothing_of_another_organization(acme: Tenant, ids: dict[str, str], path: str) -> None:
     response = await acme.client.get(path)

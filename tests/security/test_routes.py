@@ -7,7 +7,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from control_plane.app import create_app
-from control_plane.auth.permissions import EXECUTION, MEMBER, OPERATOR, WORKER, Permission
+from control_plane.auth.permissions import (
+    EXECUTION,
+    MEMBER,
+    OPERATOR,
+    WORKER_KEY,
+    WORKER_SESSION,
+    Permission,
+)
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
 
@@ -75,14 +82,18 @@ def test_the_operator_may_not_read_or_write_what_belongs_to_tenants() -> None:
     } == OPERATOR
 
 
-def test_a_worker_key_may_claim_and_nothing_else() -> None:
-    assert {Permission.EXECUTIONS_CLAIM} == WORKER
+def test_a_worker_key_may_join_and_nothing_else() -> None:
+    assert {Permission.WORKERS_JOIN} == WORKER_KEY
 
 
-def test_an_execution_token_may_report_and_call_models_and_nothing_else() -> None:
-    assert {Permission.EXECUTION_REPORT, Permission.MODELS_CALL} == EXECUTION
+def test_a_worker_may_claim_and_report_and_use_prefect_and_nothing_else() -> None:
+    assert {Permission.EXECUTIONS_CLAIM, Permission.WORKER_REPORT, Permission.PREFECT_USE} == WORKER_SESSION
+
+
+def test_an_execution_token_may_report_and_call_models_and_use_prefect_and_nothing_else() -> None:
+    assert {Permission.EXECUTION_REPORT, Permission.MODELS_CALL, Permission.PREFECT_USE} == EXECUTION
 
 
 def test_an_api_key_may_neither_act_as_a_worker_nor_make_organizations() -> None:
-    of_others = WORKER | EXECUTION | {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
+    of_others = WORKER_SESSION | EXECUTION | {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
     assert MEMBER & of_others == set()

@@ -15,12 +15,12 @@ from fastapi.routing import iter_route_contexts
 
 from control_plane.app import create_app
 from control_plane.auth.dependencies import named_organization_session, tenant_session
-from control_plane.auth.permissions import EXECUTION, WORKER, Permission
+from control_plane.auth.permissions import EXECUTION, WORKER_SESSION, Permission
 from control_plane.settings import Settings
 from control_plane.transactions import TenantRoute
 from tests.conftest import TestDatabase
 from tests.orchestrator import FakeOrchestrator
-from tests.tenants import Tenant, created
+from tests.tenants import JOINING, Tenant, created
 
 pytestmark = pytest.mark.integration
 
@@ -71,10 +71,17 @@ EXAMPLES: dict[str, Any] = {
     "POST /worker-queues": {"name": "another", "environment_id": "{environment_id}"},
     "PATCH /worker-queues/{queue_id}": {"description": "changed"},
     "DELETE /worker-queues/{queue_id}": None,
+    "POST /worker-queues/{queue_id}/start": JOINING,
+    "POST /work-pools/{work_pool}/start": JOINING,
+    "POST /workers/{worker_id}/drain": None,
+    "POST /workers/{worker_id}/revoke": None,
+    "POST /environments/{environment_id}/join-tokens": {"name": "another"},
+    "DELETE /environments/{environment_id}/join-tokens/{join_token_id}": None,
 }
 """What to send to each route, once the ids in braces are filled in."""
 
 OF_THE_OPERATOR = {"POST /organizations", "POST /organizations/{organization_id}/bootstrap"}
+SIGNS_OF_LIFE = {"POST /worker-sessions/{session_id}/renew"}
 ENDS_THE_LOG = {"DELETE /organizations/{organization_id}"}
 
 
@@ -104,7 +111,8 @@ CHANGING = {
     name: permission
     for name, permission in PERMISSIONS.items()
     if permission is not None
-    and permission not in WORKER | EXECUTION
+    and permission not in WORKER_SESSION | EXECUTION
+    and name not in SIGNS_OF_LIFE
     and not name.startswith("GET ")
     and not permission.endswith(":read")
 }
@@ -129,6 +137,7 @@ async def ids(acme: Tenant) -> dict[str, str]:
     }
     made = {name: (await created(http, path, body))["id"] for name, (path, body) in bodies.items()}
     worker_key = await created(http, f"/environments/{made['environment_id']}/worker-keys", {"name": "key"})
+    join_token = await created(http, f"/environments/{made['environment_id']}/join-tokens", {"name": "token"})
     queue = await created(http, f"/environments/{made['environment_id']}/worker-queues", {"name": "own"})
     secret = await created(http, "/secrets", {"name": "openweather", "value": "x"})
     return made | {
@@ -136,6 +145,9 @@ async def ids(acme: Tenant) -> dict[str, str]:
         "home": home,
         "execution_id": (await acme.start())["id"],
         "worker_key_id": worker_key["id"],
+        "join_token_id": join_token["id"],
+        "worker_id": acme.session["session_id"],
+        "work_pool": acme.environment["work_pool"],
         "queue_id": queue["id"],
         "name": secret["name"],
     }

@@ -107,14 +107,16 @@ async def test_an_execution_token_dies_after_its_execution(
     ("method", "path"),
     [("GET", "/agents"), ("GET", "/executions"), ("POST", "/projects"), ("GET", "/organizations")],
 )
-async def test_a_worker_key_and_an_execution_token_open_nothing_that_is_for_people(
+async def test_a_worker_session_and_an_execution_token_open_nothing_that_is_for_people(
     acme: Tenant, api_url: str, method: str, path: str
 ) -> None:
     async with claimed(acme, api_url) as worker:
         by_token = await worker.http.request(method, path, json={"name": "x", "slug": "x"})
-        by_key = await acme.worker.request(method, path, json={"name": "x", "slug": "x"})
+        by_session = await acme.worker.request(method, path, json={"name": "x", "slug": "x"})
+    async with client(api_url, acme.worker_key) as http:
+        by_key = await http.request(method, path, json={"name": "x", "slug": "x"})
 
-    assert [by_token.status_code, by_key.status_code] == [403, 403]
+    assert [by_token.status_code, by_session.status_code, by_key.status_code] == [403, 403, 403]
 
 
 async def test_an_api_key_does_not_act_as_a_worker(acme: Tenant) -> None:
@@ -126,7 +128,7 @@ async def test_an_api_key_does_not_act_as_a_worker(acme: Tenant) -> None:
     assert "executions:claim" in response.json()["detail"]
 
 
-async def test_a_worker_key_does_not_report_for_an_execution(acme: Tenant) -> None:
+async def test_a_worker_session_does_not_report_for_an_execution(acme: Tenant) -> None:
     execution = await acme.start()
     await acme.claim(execution["id"])
 
@@ -140,7 +142,7 @@ async def test_no_secret_is_stored_only_its_keyed_hash(
 ) -> None:
     execution = await acme.start()
     token = (await acme.claim(execution["id"]))["execution_token"]
-    secrets = [acme.api_key, acme.worker_key, token]
+    secrets = [acme.api_key, acme.worker_key, acme.session["session_token"], token]
 
     with psycopg.connect(test_database.superuser_url) as connection:
         stored = connection.execute("SELECT hash, credentials::text FROM credentials").fetchall()
@@ -157,9 +159,14 @@ async def test_credentials_are_long_and_told_apart_by_their_prefix(acme: Tenant)
     execution = await acme.start()
     token = (await acme.claim(execution["id"]))["execution_token"]
 
-    found = {acme.api_key: Kind.API_KEY, acme.worker_key: Kind.WORKER_KEY, token: Kind.EXECUTION_TOKEN}
+    found = {
+        acme.api_key: Kind.API_KEY,
+        acme.worker_key: Kind.WORKER_KEY,
+        acme.session["session_token"]: Kind.WORKER_SESSION,
+        token: Kind.EXECUTION_TOKEN,
+    }
 
-    assert [secret.startswith(PREFIXES[kind]) for secret, kind in found.items()] == [True, True, True]
+    assert [secret.startswith(PREFIXES[kind]) for secret, kind in found.items()] == [True] * 4
     assert min(len(secret.removeprefix(PREFIXES[kind])) for secret, kind in found.items()) >= 43
 
 

@@ -65,7 +65,10 @@ async def test_the_worker_command_is_made_of_strings_and_holds_no_secret(acme: T
     command = response.json()
     assert command["command"] == "prefect worker start --pool env-acme-staging"
     assert {type(value) for value in command["environment"].values()} == {str}
-    assert "CONTROL_PLANE_URL" in command["environment"]
+    assert command["line"] == (
+        "CONTROL_PLANE_URL=http://127.0.0.1:7777 CONTROL_PLANE_API_KEY='<worker key of this environment>'"
+        " PREFECT_PLUGINS_ENABLED=1 prefect worker start --pool env-acme-staging"
+    )
     assert acme.worker_key not in response.text
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from tests.clock import five_seconds_later
-from tests.tenants import Tenant, client, created
+from tests.tenants import Tenant, created
+from tests.worker import join
 
 pytestmark = pytest.mark.integration
 
@@ -21,26 +22,23 @@ async def test_worker_keys_are_listed_without_the_keys_themselves(acme: Tenant, 
 
 
 async def test_a_revoked_worker_key_stops_within_five_seconds(
-    acme: Tenant, keys: str, monkeypatch: pytest.MonkeyPatch
+    acme: Tenant, keys: str, api_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execution = await acme.start()
     (found,) = (await acme.client.get(keys)).json()
     revoked = await acme.client.delete(f"{keys}/{found['id']}")
     five_seconds_later(monkeypatch)
 
-    response = await acme.worker.post(f"/worker/executions/{execution['id']}/claim", json={"worker": "x"})
+    response = await join(api_url, acme.worker_key, f"work-pools/{acme.environment['work_pool']}")
 
     assert [revoked.status_code, response.status_code] == [204, 401]
 
 
 async def test_a_rotated_worker_key_works_on_for_its_overlap(acme: Tenant, keys: str, api_url: str) -> None:
-    first, second = await acme.start(), await acme.start()
+    pool = f"work-pools/{acme.environment['work_pool']}"
     (old,) = (await acme.client.get(keys)).json()
 
     new = await created(acme.client, f"{keys}/{old['id']}/rotate", {"overlap_seconds": 60})
 
-    await acme.claim(first["id"])
-    async with client(api_url, new["key"]) as worker:
-        claimed = await worker.post(f"/worker/executions/{second['id']}/claim", json={"worker": "x"})
-    assert claimed.status_code == 200
+    by_old, by_new = await join(api_url, acme.worker_key, pool), await join(api_url, new["key"], pool)
+    assert [by_old.status_code, by_new.status_code] == [201, 201]
     assert (await acme.client.get(f"{keys}/{old['id']}")).json()["expires_at"] is not None

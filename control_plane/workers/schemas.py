@@ -1,0 +1,71 @@
+"""REST bodies of workers and of the tokens that they join with."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import Field
+
+from control_plane.contract import Body, Name, Read
+
+
+class WorkerStatus(StrEnum):
+    """Whether a worker gives signs of life, and whether it takes anything new."""
+
+    ONLINE = "online"
+    DRAINING = "draining"
+    OFFLINE = "offline"
+
+
+class WorkerRead(Read):
+    """A worker. What it measures is null until it has said it."""
+
+    organization_id: UUID
+    project_id: UUID
+    environment_id: UUID
+    worker_queue_id: UUID
+    name: str
+    status: WorkerStatus
+    joined_with: str = Field(description="The key, as `worker_key:name`.")
+    version: str
+    python_version: str
+    prefect_version: str
+    platform: str
+    hostname: str
+    slots: int | None = Field(description="Executions it carries out at once. Null: it sets itself no limit.")
+    running: int | None
+    free_slots: int | None
+    cpu_percent: float | None
+    memory_bytes: int | None
+    last_seen_at: datetime
+    session_expires_at: datetime = Field(description="Unless the session is renewed before.")
+    drain_requested_at: datetime | None
+    ended_at: datetime | None = Field(description="When it left or was revoked.")
+
+
+class JoinTokenCreate(Body):
+    """A token with which one worker can join, once."""
+
+    name: Name
+    expires_in_seconds: int = Field(
+        default=3600, ge=1, le=86_400, description="How long a worker can join with it: at most 24 hours."
+    )
+
+
+class JoinTokenRead(Read):
+    """A join token, never the token itself. `hint` is its end."""
+
+    organization_id: UUID
+    environment_id: UUID
+    name: str
+    hint: str
+    created_by: str
+    expires_at: datetime = Field(description="Until when it can be redeemed; then, until when its worker may stay.")
+    redeemed_at: datetime | None
+    revoked_at: datetime | None
+
+
+class JoinTokenIssued(JoinTokenRead):
+    """A new join token. `token` is shown this once."""
+
+    token: str
