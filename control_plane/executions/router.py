@@ -49,8 +49,9 @@ async def start_execution(
     response: Response,
 ) -> ExecutionRead:
     """Start one run of an agent. It is stored before this answers, and dispatched right after. Follow its `/stream`."""
-    execution = await executions.start(session, principal, body)
-    after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
+    started = await executions.start(session, principal, body)
+    execution = started.execution
+    after_commit(session, partial(dispatch.dispatch_soon, execution.organization_id, started.run))
     response.headers["Location"] = f"/api/v1/executions/{execution.id}"
     return as_read(request, execution)
 
