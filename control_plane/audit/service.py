@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 # By name: organizations, a subject above this one, can't be imported here.
 _ORGANIZATIONS = table("organizations", column("id"))
 
-_GIVEN = [name for name in AuditEntry.__table__.columns.keys() if name not in {"organization_id", "created_at"}]
+_GIVEN = [
+    column.name for column in AuditEntry.__table__.columns if column.name not in {"organization_id", "created_at"}
+]
 # Row-level security leaves one organization to select from: the one that the transaction is in. Made once: making it
 # costs more than sending it.
 _RECORD = (
