@@ -1,11 +1,12 @@
 """Starting, reading and cancelling executions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.credentials import Credential
@@ -15,7 +16,7 @@ from control_plane.events import service as events
 from control_plane.events.service import NewEvent
 from control_plane.executions import planning
 from control_plane.executions.models import Execution
-from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate
+from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate, ExecutionRead
 from control_plane.executions.state import Status, check
 from control_plane.pagination import Page
 from control_plane.problems import Conflict, Invalid, NotFound
@@ -35,6 +36,9 @@ _STORE = (
     .values(attend_at=func.now() + DISPATCH_GRACE)
     .returning(Execution.created_at, Execution.updated_at)
 )
+
+
+_SHOWN = select(*(getattr(Execution, name) for name in ExecutionRead.model_fields if hasattr(Execution, name)))
 
 
 class ExecutionEnded(Conflict):
@@ -123,16 +127,16 @@ async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) 
 
 async def listed(
     session: AsyncSession, page: Page, *, agent_id: UUID | None, environment_id: UUID | None, status: Status | None
-) -> list[Execution]:
-    """A page of executions."""
-    statement = select(Execution)
+) -> Sequence[Row[Any]]:
+    """A page of executions: of each, the columns that the API shows."""
+    statement = _SHOWN
     if agent_id is not None:
         statement = statement.where(Execution.agent_id == agent_id)
     if environment_id is not None:
         statement = statement.where(Execution.environment_id == environment_id)
     if status is not None:
         statement = statement.where(Execution.status == status)
-    return await page.fetch(session, statement, Execution)
+    return await page.fetch_columns(session, statement, Execution)
 
 
 async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:
