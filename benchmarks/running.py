@@ -1,5 +1,7 @@
 """What benchmarks measure against: a whole stack on a temporary folder, and waiting for things to happen in it."""
 
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +34,23 @@ def running_stack() -> Iterator[tuple[Stack, Tenant]]:
     progress("starting a stack")
     with temporary_folder() as folder, Stack(DataFolder(folder), lambda _what, _seconds: None) as stack:
         yield stack, ensure_tenant(stack)
+
+
+@contextmanager
+def paused(stack: Stack, name: str) -> Iterator[None]:
+    """Let one process of the stack, and those it has started, hang for the length of the block."""
+    group = stack.processes[name].popen.pid
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+def resident_mb(stack: Stack, name: str) -> float:
+    """The memory that one process of the stack holds in RAM."""
+    status = Path(f"/proc/{stack.processes[name].popen.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def assistant(rest: Rest, tenant: Tenant) -> str:

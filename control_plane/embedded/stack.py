@@ -58,6 +58,8 @@ class Stack:
     tell: Step
     api_port: int | None = None
     prefect: Prefect = field(init=False)
+    postgres: Postgres | None = field(default=None, init=False)
+    """None if the environment names a database of one's own."""
     api_url: str = field(init=False)
     processes: dict[str, Process] = field(default_factory=dict, init=False)
     _exits: ExitStack = field(default_factory=ExitStack, init=False)
@@ -190,6 +192,7 @@ class Stack:
                 password=self.data.secret("postgres_password"),
             )
             self._keep(postgres.process)
+            self.postgres = postgres
         owner, login = self.data.secret("database_owner_password"), self.data.secret("database_login_password")
         with self.timed("migrations"):
             postgres.ensure_database(owner_password=owner, login_password=login)

@@ -1,12 +1,13 @@
 """Storing and reading the events of an execution."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.events.models import Event
@@ -15,6 +16,17 @@ from control_plane.wire.mending import mended
 
 CHANNEL = "execution_events"
 """PostgreSQL notification channel; the payload is the execution's id."""
+
+
+# One round trip for any number of events. Whoever follows reads what is stored before listening, so that nobody can be
+# waiting for the first events; a notification would make all transactions of the database commit one after the other.
+_STORE = text(
+    "WITH stored AS ("
+    " INSERT INTO events (organization_id, execution_id, number, type, data)"
+    " SELECT :organization_id, :execution_id, :after + position, event ->> 'type', event -> 'data'"
+    " FROM jsonb_array_elements(CAST(:told AS jsonb)) WITH ORDINALITY AS given (event, position))"
+    " SELECT pg_notify(:channel, CAST(:execution_id AS text)) WHERE :after > 0"
+).bindparams(bindparam("organization_id", type_=Uuid), bindparam("execution_id", type_=Uuid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +45,20 @@ async def store(
 
     The caller holds the lock on the execution's row, which makes the numbers gap-free.
     """
-    rows = [
+    told = [
+        {"type": event.type, "data": mended({**event.data, "timestamp": event.occurred_at.isoformat()})}
+        for event in events
+    ]
+    await session.execute(
+        _STORE,
         {
             "organization_id": organization_id,
             "execution_id": execution_id,
-            "number": number,
-            "type": event.type,
-            "data": mended({**event.data, "timestamp": event.occurred_at.isoformat()}),
-        }
-        for number, event in enumerate(events, start=after + 1)
-    ]
-    await session.execute(insert(Event), rows)
-    await session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(execution_id)})
+            "after": after,
+            "told": json.dumps(told),
+            "channel": CHANNEL,
+        },
+    )
 
 
 async def read(session: AsyncSession, execution_id: UUID, *, after: int, limit: int) -> list[Event]:

@@ -27,7 +27,8 @@ async def execute_agent(
     response: Response,
 ) -> ExecutionRead:
     """Start one run of this agent. It is stored before this answers, and dispatched after. Follow its `/stream`."""
-    execution = await executions.start_prompt(session, principal, agent_id, body)
-    after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
+    started = await executions.start_prompt(session, principal, agent_id, body)
+    execution = started.execution
+    after_commit(session, partial(dispatch.dispatch_soon, execution.organization_id, started.run))
     response.headers["Location"] = f"/api/v1/executions/{execution.id}"
     return as_read(request, execution)

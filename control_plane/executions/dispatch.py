@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -17,13 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db import Database, now
 from control_plane.environments import provisioning
-from control_plane.environments import service as environments
 from control_plane.executions import service as executions
 from control_plane.executions import wake
 from control_plane.executions.models import Execution
 from control_plane.executions.state import Status
+from control_plane.executions.turns import FairTurns
 from control_plane.idempotency import forget_expired
-from control_plane.wire.plan import Plan
 from deployments.orchestrator import (
     Orchestrator,
     OrchestratorRefused,
@@ -41,6 +42,7 @@ _BATCH = 200
 _FIRST_WAIT = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(minutes=1)
 _CHECK_SCHEDULED_EVERY = timedelta(seconds=30)
+STILL_NEW = timedelta(seconds=1)
 
 CLAIM_WITHIN = timedelta(minutes=1)
 """A flow run claims within seconds after a worker took it, minutes on a very busy machine. Taking a slow one for lost
@@ -64,7 +66,7 @@ class Dispatcher:
         self._every = every
         self._lease = lease
         self._judge_leases_from = time.monotonic() + lease.total_seconds()
-        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._turns = FairTurns(CONCURRENCY)
         self._looks = asyncio.Semaphore(CONCURRENCY)
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
@@ -88,19 +90,27 @@ class Dispatcher:
         """Look at everything that is due, now rather than at the next interval."""
         self._hurry.set()
 
+    def dispatch_soon(self, organization_id: UUID, run: RunRequest) -> None:
+        """Hand a new execution to the orchestrator, without looking at what has just been stored."""
+        self._begin(organization_id, run.execution_id, self._dispatch_in_turn(organization_id, run))
+
     def attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
         """Attend to one execution now, unless that is under way."""
         if timer := self._timers.pop(execution_id, None):
             timer.cancel()
-        if execution_id in self._under_way:
-            return
-        task = asyncio.create_task(self._attend_in_turn(organization_id, execution_id))
+        if execution_id not in self._under_way:
+            self._begin(organization_id, execution_id, self.attend(organization_id, execution_id))
+
+    def _begin(self, organization_id: UUID, execution_id: UUID, look: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._with_another_try(organization_id, execution_id, look))
         self._under_way[execution_id] = task
         task.add_done_callback(lambda _: self._under_way.pop(execution_id, None))
 
-    async def _attend_in_turn(self, organization_id: UUID, execution_id: UUID) -> None:
+    async def _with_another_try(
+        self, organization_id: UUID, execution_id: UUID, look: Coroutine[Any, Any, None]
+    ) -> None:
         try:
-            await self.attend(organization_id, execution_id)
+            await look
         except (OrchestratorUnavailable, OrchestratorRefused) as error:
             await self._postpone(organization_id, execution_id, reason=str(error))
         except Exception:
@@ -119,8 +129,8 @@ class Dispatcher:
         while True:
             self._hurry.clear()
             try:
-                await forget_expired(self._database)
                 await self.reconcile()
+                await forget_expired(self._database)
             except OrchestratorUnavailable as error:
                 logger.warning("reconciling is delayed: %s", error)
             except Exception:
@@ -147,13 +157,15 @@ class Dispatcher:
                 # Not behind those that wait for the orchestrator: a lost worker is noticed even if that hangs.
                 await self._check_lease(execution)
                 return
-        async with self._slots:
+        async with self._turns.of(organization_id):
             await self._act(execution)
 
     async def _act(self, execution: Execution) -> None:
         match Status(execution.status):
             case Status.PENDING:
-                await self._dispatch(execution)
+                async with self._database.tenant(execution.organization_id) as session:
+                    run = await executions.run_of(session, execution)
+                await self._dispatch(execution.organization_id, run)
             case Status.SCHEDULED:
                 await self._check_scheduled(execution)
             case Status.CANCELLED | Status.FAILED:
@@ -161,24 +173,23 @@ class Dispatcher:
             case Status.COMPLETED | Status.WAITING_FOR_APPROVAL | Status.WAITING_FOR_INPUT | Status.PAUSED:
                 await self._settle(execution)
 
-    async def _dispatch(self, execution: Execution) -> None:
-        async with self._database.tenant(execution.organization_id) as session:
-            plan = Plan.model_validate(await session.scalar(select(Execution.plan).where(Execution.id == execution.id)))
-            environment = await environments.get(session, execution.environment_id)
-        run_id = await self._orchestrator.start(
-            RunRequest(
-                execution_id=execution.id,
-                work_pool=environment.work_pool,
-                attempt=execution.run_attempt,
-                tags=plan.tags(),
-            )
-        )
-        async with self._database.tenant(execution.organization_id) as session:
-            current = await executions.get(session, execution.id, lock=True)
+    async def _dispatch_in_turn(self, organization_id: UUID, run: RunRequest) -> None:
+        asked = time.monotonic()
+        async with self._turns.of(organization_id):
+            if time.monotonic() - asked < STILL_NEW.total_seconds():
+                await self._dispatch(organization_id, run)
+                return
+        # It waited long enough for somebody to have cancelled it, or for another process to have dispatched it.
+        await self.attend(organization_id, run.execution_id)
+
+    async def _dispatch(self, organization_id: UUID, run: RunRequest) -> None:
+        run_id = await self._orchestrator.start(run)
+        async with self._database.tenant(organization_id) as session:
+            current = await executions.get(session, run.execution_id, lock=True)
             current.flow_run_id = run_id
             current.dispatch_error = None
             current.dispatch_attempts = 0
-            if current.status == Status.PENDING and current.run_attempt == execution.run_attempt:
+            if current.status == Status.PENDING and current.run_attempt == run.attempt:
                 current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
                 await executions.move(session, current, Status.SCHEDULED)
                 await wake.tell(session, current.environment_id)

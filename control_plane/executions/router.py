@@ -49,8 +49,9 @@ async def start_execution(
     response: Response,
 ) -> ExecutionRead:
     """Start one run of an agent. It is stored before this answers, and dispatched right after. Follow its `/stream`."""
-    execution = await executions.start(session, principal, body)
-    after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
+    started = await executions.start(session, principal, body)
+    execution = started.execution
+    after_commit(session, partial(dispatch.dispatch_soon, execution.organization_id, started.run))
     response.headers["Location"] = f"/api/v1/executions/{execution.id}"
     return as_read(request, execution)
 
@@ -67,7 +68,10 @@ async def list_executions(
 ) -> list[ExecutionRead]:
     """Executions, newest first."""
     found = await executions.listed(session, page, agent_id=agent_id, environment_id=environment_id, status=status)
-    return [as_read(request, execution) for execution in found]
+    return [
+        ExecutionRead.model_validate({**row._asdict(), "flow_run_url": _run_url(request, row.flow_run_id)})
+        for row in found
+    ]
 
 
 @router.get("/{execution_id}", responses=problems(NotFound))
@@ -127,5 +131,9 @@ async def stream_events(
 
 def as_read(request: Request, execution: Execution) -> ExecutionRead:
     """An execution as the API tells it, with the address of its run in the orchestrator's own pages."""
-    run = execution.flow_run_id
-    return ExecutionRead.of(execution, flow_run_url=request.app.state.orchestrator.run_url(run) if run else None)
+    return ExecutionRead.of(execution, flow_run_url=_run_url(request, execution.flow_run_id))
+
+
+def _run_url(request: Request, run_id: UUID | None) -> str | None:
+    url: str | None = request.app.state.orchestrator.run_url(run_id) if run_id else None
+    return url

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import Body, Json, Read, Text
+from control_plane.contract import SOME_ID, Body, Json, Read, Text, example
 from control_plane.executions.state import Status
 from control_plane.wire.executions import Usage
 
@@ -21,6 +21,15 @@ class ExecutionInputCreate(Body):
 class ExecutionCreate(Body):
     """Start one run of an agent."""
 
+    model_config = example(
+        agent_id=SOME_ID,
+        workflow_type="agent_chat",
+        input={
+            "message": "Deploy the frontend app to staging",
+            "context": {"environment": "staging", "requester": "user@example.com"},
+        },
+    )
+
     agent_id: UUID
     workflow_type: Literal["agent_chat"] = "agent_chat"
     input: ExecutionInputCreate
@@ -28,6 +37,8 @@ class ExecutionCreate(Body):
 
 class AgentPrompt(Body):
     """Start one run of the agent in the path: `prompt` is the message of an execution, `context` its context."""
+
+    model_config = example(prompt="Deploy the frontend app to staging", context={"environment": "staging"})
 
     prompt: Text = Field(min_length=1, max_length=200_000)
     context: dict[Text, Json] = Field(default={}, max_length=100)

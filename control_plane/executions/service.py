@@ -1,31 +1,28 @@
 """Starting, reading and cancelling executions."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.agents import service as agents
-from control_plane.agents.service import CurrentAgent
 from control_plane.auth.credentials import Credential
 from control_plane.auth.principals import Principal
-from control_plane.environments import service as environments
 from control_plane.environments.models import Environment
 from control_plane.events import service as events
 from control_plane.events.service import NewEvent
+from control_plane.executions import planning
 from control_plane.executions.models import Execution
-from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate
+from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate, ExecutionRead
 from control_plane.executions.state import Status, check
-from control_plane.organizations.models import Organization
 from control_plane.pagination import Page
-from control_plane.policies import service as policies
 from control_plane.problems import Conflict, Invalid, NotFound
-from control_plane.projects import service as projects
 from control_plane.wire.executions import EventType, Usage
-from control_plane.wire.plan import AgentPlan, ExecutionInput, ModelPlan, Named, Plan, ToolsetPlan
+from control_plane.wire.plan import Plan
+from deployments.orchestrator import RunRequest
 
 DISPATCH_GRACE = timedelta(seconds=5)
 """A new execution is dispatched at once; the reconciler looks at it only if that has not happened after this time."""
@@ -34,97 +31,89 @@ _GRACE_AFTER_END = timedelta(minutes=1)
 """How long a token outlives its execution, so that a worker whose `finish` was answered into the void may repeat it."""
 
 
+_STORE = (
+    insert(Execution.__table__)  # type: ignore[arg-type] # it is declared as FromClause, and is a Table
+    .values(attend_at=func.now() + DISPATCH_GRACE)
+    .returning(Execution.created_at, Execution.updated_at)
+)
+
+
+_SHOWN = select(*(getattr(Execution, name) for name in ExecutionRead.model_fields if hasattr(Execution, name)))
+
+
 class ExecutionEnded(Conflict):
     """The execution has ended, so there is nothing left to change."""
 
     code, title = "execution_ended", "The execution has ended"
 
 
-async def start(session: AsyncSession, principal: Principal, body: ExecutionCreate) -> Execution:
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A new execution, and what the dispatcher needs to have it run."""
+
+    execution: Execution
+    run: RunRequest
+
+
+async def start(session: AsyncSession, principal: Principal, body: ExecutionCreate) -> Started:
     """Store an execution as `pending`, with its plan frozen and its first event. The caller has it dispatched."""
     try:
-        current = await agents.get(session, body.agent_id)
+        return await _start(session, principal, body)
     except NotFound as error:
         raise Invalid(error.detail, location="body.agent_id") from error
-    environment = await environments.get(session, current.agent.environment_id)
-    execution_id = uuid4()
-    plan = await _plan(session, execution_id, principal, body, current=current, environment=environment)
-    execution = Execution(
-        id=execution_id,
-        organization_id=principal.tenant,
-        project_id=environment.project_id,
-        environment_id=environment.id,
-        agent_id=current.agent.id,
-        agent_version=current.version.version,
-        workflow_type=body.workflow_type,
-        status=Status.PENDING,
-        input=body.input.model_dump(mode="json", exclude_unset=True),
-        plan=plan.model_dump(mode="json"),
-        requested_by=principal.label,
-        attend_at=func.now() + DISPATCH_GRACE,
-        event_count=1,
+
+
+async def start_prompt(session: AsyncSession, principal: Principal, agent_id: UUID, body: AgentPrompt) -> Started:
+    """The same in short. Raises `NotFound`, since the agent is named by the address and not by the body."""
+    sent = {"message": body.prompt} | body.model_dump(include={"context"}, exclude_unset=True)
+    asked = ExecutionCreate(agent_id=agent_id, input=ExecutionInputCreate.model_validate(sent))
+    return await _start(session, principal, asked)
+
+
+async def _start(session: AsyncSession, principal: Principal, body: ExecutionCreate) -> Started:
+    place, plan = await planning.plan(
+        session, uuid4(), agent_id=body.agent_id, asked=body.input, requested_by=principal.label
     )
-    session.add(execution)
-    await session.flush()
+    values: dict[str, Any] = {
+        "id": plan.execution_id,
+        "organization_id": place.organization_id,
+        "project_id": place.project_id,
+        "environment_id": place.environment_id,
+        "agent_id": body.agent_id,
+        "agent_version": plan.agent.version,
+        "workflow_type": body.workflow_type,
+        "status": Status.PENDING,
+        "input": body.input.model_dump(mode="json", exclude_unset=True),
+        "plan": plan.model_dump(mode="json"),
+        "requested_by": principal.label,
+        "event_count": 1,
+    }
+    # Without the unit of work of a session, which costs more than the statement.
+    stored = (await session.execute(_STORE, values)).one()
     await events.store(
         session,
-        organization_id=execution.organization_id,
-        execution_id=execution.id,
+        organization_id=place.organization_id,
+        execution_id=plan.execution_id,
         after=0,
         events=[status_event(Status.PENDING)],
     )
-    return execution
-
-
-async def start_prompt(session: AsyncSession, principal: Principal, agent_id: UUID, body: AgentPrompt) -> Execution:
-    """The same in short. Raises `NotFound`, since the agent is named by the address and not by the body."""
-    current = await agents.get(session, agent_id)
-    sent = {"message": body.prompt} | body.model_dump(include={"context"}, exclude_unset=True)
-    asked = ExecutionCreate(agent_id=current.agent.id, input=ExecutionInputCreate.model_validate(sent))
-    return await start(session, principal, asked)
-
-
-async def _plan(
-    session: AsyncSession,
-    execution_id: UUID,
-    principal: Principal,
-    body: ExecutionCreate,
-    *,
-    current: CurrentAgent,
-    environment: Environment,
-) -> Plan:
-    organization = await session.get_one(Organization, principal.tenant)
-    project = await projects.get(session, environment.project_id)
-    version = current.version
-    model: Mapping[str, Any] = version.llm_config | (environment.llm_override or {})
-    return Plan(
-        execution_id=execution_id,
-        organization=Named(id=organization.id, name=organization.slug),
-        project=Named(id=project.id, name=project.slug),
-        environment=Named(id=environment.id, name=environment.slug),
-        agent=AgentPlan(
-            id=current.agent.id,
-            name=current.agent.name,
-            version=version.version,
-            agent_type=version.agent_type,
-            instructions=version.instructions,
-        ),
-        model=ModelPlan(
-            name=f"{model['provider']}/{model['model']}",
-            temperature=model.get("temperature"),
-            max_tokens=model.get("max_tokens"),
-        ),
-        toolsets=[ToolsetPlan(name=name) for name in version.toolsets],
-        policies=await policies.applying(
-            session,
-            version.policies,
-            project_id=project.id,
-            environment_id=environment.id,
-            agent_id=current.agent.id,
-        ),
-        input=ExecutionInput(message=body.input.message, context=body.input.context),
-        requested_by=principal.label,
+    return Started(
+        execution=Execution(**values, created_at=stored.created_at, updated_at=stored.updated_at),
+        run=RunRequest(execution_id=plan.execution_id, work_pool=place.work_pool, tags=plan.tags()),
     )
+
+
+async def run_of(session: AsyncSession, execution: Execution) -> RunRequest:
+    """What the orchestrator is asked for: the run of this attempt."""
+    stored, work_pool = (
+        await session.execute(
+            select(Execution.plan, Environment.work_pool)
+            .join(Environment, Environment.id == Execution.environment_id)
+            .where(Execution.id == execution.id)
+        )
+    ).one()
+    tags = Plan.model_validate(stored).tags()
+    return RunRequest(execution_id=execution.id, work_pool=work_pool, attempt=execution.run_attempt, tags=tags)
 
 
 async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) -> Execution:
@@ -138,16 +127,16 @@ async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) 
 
 async def listed(
     session: AsyncSession, page: Page, *, agent_id: UUID | None, environment_id: UUID | None, status: Status | None
-) -> list[Execution]:
-    """A page of executions."""
-    statement = select(Execution)
+) -> Sequence[Row[Any]]:
+    """A page of executions: of each, the columns that the API shows."""
+    statement = _SHOWN
     if agent_id is not None:
         statement = statement.where(Execution.agent_id == agent_id)
     if environment_id is not None:
         statement = statement.where(Execution.environment_id == environment_id)
     if status is not None:
         statement = statement.where(Execution.status == status)
-    return await page.fetch(session, statement, Execution)
+    return await page.fetch_columns(session, statement, Execution)
 
 
 async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:

@@ -1,10 +1,10 @@
 """The policies of an organization, beside those that come with the product."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, delete, or_, select, tuple_
+from sqlalchemy import ARRAY, Text, and_, bindparam, delete, false, func, or_, select, true, tuple_, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +15,22 @@ from control_plane.problems import AlreadyExists, Invalid, NotFound, Problem
 from control_plane.wire.plan import PolicyPlan
 from policies.engine import InvalidPolicy, PolicyEngine
 from policies.library import bundled
+
+_NAMES = union_all(
+    select(func.unnest(bindparam("named", type_=ARRAY(Text))).label("name"), false().label("bound")),
+    select(PolicyBinding.policy, true()).where(
+        *(
+            or_(column == bindparam(column.key), column.is_(None))
+            for column in (PolicyBinding.project_id, PolicyBinding.environment_id, PolicyBinding.agent_id)
+        )
+    ),
+).subquery()
+_APPLYING = (
+    select(_NAMES.c.name, _NAMES.c.bound, PolicyVersion.version, PolicyVersion.module)
+    .select_from(_NAMES)
+    .outerjoin(Policy, Policy.name == _NAMES.c.name)
+    .outerjoin(PolicyVersion, and_(PolicyVersion.policy_id == Policy.id, PolicyVersion.version == Policy.version))
+)
 
 
 class PolicyInvalid(Problem):
@@ -144,35 +160,38 @@ async def resolve(
             policy.name: PolicyPlan(name=policy.name, version=version.version, module=version.module)
             for policy, version in rows.all()
         }
-    missing = [name for name in names if name not in plans]
-    if missing:
-        raise Invalid(
-            f"There is no policy {', '.join(missing)}. Create it with POST /api/v1/policies, or use one that comes with"
-            f" the product: {', '.join(sorted(library))}.",
-            location=location,
-        )
-    return [plans[name] for name in names]
+    return _all_of(names, plans, location=location)
 
 
 async def applying(
     session: AsyncSession, named: Sequence[str], *, project_id: UUID, environment_id: UUID, agent_id: UUID
 ) -> list[PolicyPlan]:
     """What decides over an agent: the policies it names, then all that are bound to where it is, each once."""
-    bound = await session.scalars(
-        select(PolicyBinding.policy)
-        .where(
-            or_(PolicyBinding.project_id == project_id, PolicyBinding.project_id.is_(None)),
-            or_(PolicyBinding.environment_id == environment_id, PolicyBinding.environment_id.is_(None)),
-            or_(PolicyBinding.agent_id == agent_id, PolicyBinding.agent_id.is_(None)),
-        )
-        .order_by(PolicyBinding.policy)
-    )
-    return await resolve(session, list(dict.fromkeys([*named, *bound])))
+    here = {"project_id": project_id, "environment_id": environment_id, "agent_id": agent_id}
+    found = (await session.execute(_APPLYING, here | {"named": list(named)})).all()
+    own = {
+        row.name: PolicyPlan(name=row.name, version=row.version, module=row.module)
+        for row in found
+        if row.module is not None
+    }
+    bound = sorted(row.name for row in found if row.bound)
+    return _all_of(dict.fromkeys([*named, *bound]), {**bundled(), **own})
 
 
 async def release(session: AsyncSession, *, agent_id: UUID) -> None:
     """Remove what is bound to an agent that is being deleted."""
     await session.execute(delete(PolicyBinding).where(PolicyBinding.agent_id == agent_id))
+
+
+def _all_of(names: Iterable[str], plans: Mapping[str, PolicyPlan], *, location: str | None = None) -> list[PolicyPlan]:
+    missing = [name for name in names if name not in plans]
+    if missing:
+        raise Invalid(
+            f"There is no policy {', '.join(missing)}. Create it with POST /api/v1/policies, or use one that comes with"
+            f" the product: {', '.join(sorted(bundled()))}.",
+            location=location,
+        )
+    return [plans[name] for name in names]
 
 
 async def _check(engine: PolicyEngine, module: str) -> None:

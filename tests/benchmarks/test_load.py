@@ -35,7 +35,15 @@ class Server:
 @asynccontextmanager
 async def load_on(server: Server) -> AsyncIterator[Load]:
     async with serving(server.app, lifespan=False) as url:
-        yield Load(url=f"{url}/things", key="the-key", body=BODY, connections=CONNECTIONS, requests=24)
+        yield Load(
+            urls=[f"{url}/things"],
+            method="POST",
+            expected=201,
+            key="the-key",
+            body=BODY,
+            connections=CONNECTIONS,
+            requests=24,
+        )
 
 
 async def test_all_connections_together_send_exactly_so_many_requests_with_key_and_body() -> None:
@@ -58,3 +66,31 @@ async def test_a_refusal_ends_it_because_refusals_are_fast() -> None:
 
     assert failure.group_contains(RuntimeError, match=r"the answer was HTTP/1\.1 429 Too Many Requests")
     assert len(server.posts) == CONNECTIONS
+
+
+async def test_addresses_are_asked_in_turn_at_the_rate_that_is_wanted() -> None:
+    server = Server(status=200)
+    asked: list[str] = []
+
+    @server.app.get("/asked/{name}")
+    async def ask(name: str, page: int = 0) -> None:
+        asked.append(f"{name}{page}")
+
+    async with load_on(server) as load:
+        origin = load.urls[0].removesuffix("/things")
+        result = await generate(
+            load.model_copy(
+                update={
+                    "urls": [f"{origin}/asked/a?page=1", f"{origin}/asked/b"],
+                    "method": "GET",
+                    "expected": 200,
+                    "body": None,
+                    "requests": 6,
+                    "connections": 1,
+                    "rate": 20.0,
+                }
+            )
+        )
+
+    assert asked == ["a1", "b0", "a1", "b0", "a1", "b0"]
+    assert result.seconds >= 5 / 20

@@ -1,108 +1,137 @@
-"""The routes with an id in their path, read from the application, and what it takes to ask each of them."""
+"""What it takes to ask each operation: bodies, filters, and which query parameters and headers name nothing.
+
+A new route is added here. Text such as `"{agent_id}"` stands for something that a tenant has, by the names of
+`tests.security.belongings`; path parameters do by themselves.
+"""
 
 from typing import Any
 
-import httpx
-
-from control_plane.app import create_app
-from control_plane.settings import Settings
-from tests.orchestrator import FakeOrchestrator
-from tests.tenants import JOINING, Tenant, created
+from tests.tenants import JOINING
 from tests.worker import message
 
+Route = tuple[str, str]
 MODULE = 'package own\n\nimport rego.v1\n\ndeny contains "no" if false\n'
-BODIES: dict[tuple[str, str], Any] = {
+CHAT = {"model": "{model}", "messages": [{"role": "user", "content": '[{"say": "mine now"}]'}]}
+GRANT = {"role": "{role_name}", "project_id": "{project_id}"}
+
+BODIES: dict[Route, Any] = {
+    ("POST", "/organizations"): {"name": "Mine now", "slug": "minenow"},
+    ("PATCH", "/organizations/{organization_id}"): {"name": "Mine now"},
+    ("POST", "/organizations/{organization_id}/bootstrap"): {"name": "mine now"},
     ("POST", "/organizations/{organization_id}/roles"): {"name": "mine", "permissions": ["agents:read"]},
     ("PATCH", "/organizations/{organization_id}/roles/{role_id}"): {"description": "mine now"},
     ("POST", "/organizations/{organization_id}/members"): {
         "name": "Me",
         "email": "me@example.com",
-        "grants": [{"role": "viewer"}],
+        "grants": [GRANT],
     },
-    ("PATCH", "/organizations/{organization_id}/members/{member_id}"): {"name": "Mine now"},
-    ("POST", "/organizations/{organization_id}/service-accounts"): {"name": "mine now"},
-    ("PATCH", "/organizations/{organization_id}/service-accounts/{service_account_id}"): {"name": "mine now"},
-    ("POST", "/organizations/{organization_id}/api-keys"): {"name": "mine now", "role": "viewer"},
+    ("PATCH", "/organizations/{organization_id}/members/{member_id}"): {"grants": [GRANT]},
+    ("POST", "/organizations/{organization_id}/service-accounts"): {"name": "mine now", "grants": [GRANT]},
+    ("PATCH", "/organizations/{organization_id}/service-accounts/{service_account_id}"): {"grants": [GRANT]},
+    ("POST", "/organizations/{organization_id}/api-keys"): {"name": "mine now"} | GRANT,
     ("POST", "/organizations/{organization_id}/api-keys/{api_key_id}/rotate"): {},
-    ("POST", "/organizations/{organization_id}/bootstrap"): {"name": "mine now"},
+    ("POST", "/secrets"): {"name": "mine", "value": "mine", "environment_id": "{environment_id}"},
     ("PUT", "/secrets/{name}"): {"value": "mine now"},
+    ("POST", "/projects"): {"name": "Mine now", "slug": "mine-now"},
+    ("PATCH", "/projects/{project_id}"): {"name": "Mine now"},
+    ("POST", "/environments"): {"name": "Mine now", "slug": "mine-now", "project_id": "{project_id}"},
+    ("PATCH", "/environments/{environment_id}"): {"name": "Mine now"},
     ("POST", "/environments/{environment_id}/worker-keys"): {"name": "mine now"},
     ("POST", "/environments/{environment_id}/worker-keys/{worker_key_id}/rotate"): {},
-    ("PATCH", "/organizations/{organization_id}"): {"name": "Mine now"},
-    ("PATCH", "/projects/{project_id}"): {"name": "Mine now"},
-    ("PATCH", "/environments/{environment_id}"): {"name": "Mine now"},
     ("POST", "/environments/{environment_id}/worker-queues"): {"name": "mine-now"},
+    ("POST", "/worker-queues"): {"name": "mine-too", "environment_id": "{environment_id}"},
     ("PATCH", "/worker-queues/{queue_id}"): {"paused": True},
     ("POST", "/worker-queues/{queue_id}/start"): JOINING,
     ("POST", "/work-pools/{work_pool}/start"): JOINING,
     ("POST", "/environments/{environment_id}/join-tokens"): {"name": "mine now"},
+    ("POST", "/policies"): {"name": "mine_now", "module": MODULE},
+    ("POST", "/policies/validate"): {"module": MODULE},
+    ("POST", "/policies/evaluate"): {"policies": ["{policy_name}"]},
     ("PATCH", "/policies/{policy_id}"): {"description": "mine now"},
-    ("PUT", "/policies/{policy_id}"): {"name": "own", "module": MODULE},
-    ("POST", "/policies/{policy_id}/validate"): {"module": MODULE},
-    ("PATCH", "/agents/{agent_id}"): {"description": "mine now"},
+    ("PUT", "/policies/{policy_id}"): {"name": "{policy_name}", "module": MODULE},
+    ("POST", "/policies/{policy_id}/validate"): None,
+    ("POST", "/policy-bindings"): {"policy": "{other_policy}", "scope": "agent", "agent_id": "{agent_id}"},
+    ("POST", "/agents"): {
+        "name": "Mine now",
+        "environment_id": "{environment_id}",
+        "llm_config": {"provider": "scripted", "model": "script"},
+        "policies": ["{policy_name}"],
+    },
+    ("PATCH", "/agents/{agent_id}"): {"policies": ["{policy_name}"]},
     ("POST", "/agents/{agent_id}/rollback"): {"version": 1},
     ("POST", "/agents/{agent_id}/execute"): {"prompt": "mine now"},
+    ("POST", "/executions"): {"agent_id": "{agent_id}", "input": {"message": "mine now"}},
     ("POST", "/worker/executions/{execution_id}/claim"): {"worker": "mine now"},
     ("POST", "/worker/executions/{execution_id}/events"): {"fence": 1, "events": [message(1)]},
     ("POST", "/worker/executions/{execution_id}/lease"): {"fence": 1},
     ("POST", "/worker/executions/{execution_id}/finish"): {"fence": 1, "status": "completed"},
+    ("POST", "/llm/openai/v1/chat/completions"): CHAT,
 }
+"""For each operation that writes: what its owner sends. None for those without a body."""
+
+MORE_BODIES: dict[Route, list[Any]] = {
+    ("POST", "/organizations/{organization_id}/api-keys"): [
+        {"name": "mine too", "service_account_id": "{service_account_id}"}
+    ],
+    ("POST", "/policy-bindings"): [
+        {"policy": "{other_policy}", "scope": "environment", "environment_id": "{environment_id}"},
+        {"policy": "{other_policy}", "scope": "project", "project_id": "{project_id}"},
+        {"policy": "{other_policy}", "scope": "organization"},
+    ],
+    ("POST", "/llm/openai/v1/chat/completions"): [CHAT | {"stream": True}],
+}
+"""What else its owner may send there, where another body names other things."""
+
+FILTERS: dict[Route, str] = {
+    ("/organizations/{organization_id}/roles", "name"): "role_name",
+    ("/organizations/{organization_id}/members", "email"): "member_email",
+    ("/organizations/{organization_id}/service-accounts", "name"): "service_account_name",
+    ("/organizations/{organization_id}/api-keys", "name"): "api_key_name",
+    ("/organizations/{organization_id}/api-keys", "service_account_id"): "service_account_id",
+    ("/organizations/{organization_id}/audit-log", "actor"): "actor",
+    ("/organizations/{organization_id}/audit-log", "resource_id"): "agent_id",
+    ("/secrets", "environment_id"): "environment_id",
+    ("/projects", "slug"): "project_slug",
+    ("/environments", "slug"): "environment_slug",
+    ("/environments", "project_id"): "project_id",
+    ("/worker-queues", "environment_id"): "environment_id",
+    ("/worker-queues", "name"): "queue_name",
+    ("/policies", "name"): "policy_name",
+    ("/agents", "name"): "agent_name",
+    ("/agents", "environment_id"): "environment_id",
+    ("/policy-bindings", "policy"): "policy_name",
+    ("/policy-bindings", "project_id"): "project_id",
+    ("/policy-bindings", "environment_id"): "environment_id",
+    ("/policy-bindings", "agent_id"): "agent_id",
+    ("/executions", "agent_id"): "agent_id",
+    ("/executions", "environment_id"): "environment_id",
+}
+"""For each path and query parameter that names something: what it names."""
+
+NAMING_NOTHING = {"limit", "cursor", "after", "against", "since", "until", "status", "action", "resource_type"}
+"""Query parameters that name nothing of a tenant. Cursors have a test of their own."""
+
+ALWAYS_SENT = {("DELETE", "/organizations/{organization_id}"): {"confirm": "{organization_slug}"}}
+"""Query parameters without which an operation can't be asked."""
+
+HEADERS = {"idempotency-key", "if-match", "if-none-match", "last-event-id"}
+"""The headers of operations that the attempts fill with what is somebody else's."""
+
+NO_ENTRY = "{} isn't in tests/security/addressed.py: add {}."
 
 
-def _routes() -> list[tuple[str, str]]:
-    settings = Settings.model_validate({"database_url": "postgresql://nobody@localhost/x", "secret_key": "x" * 32})
-    paths = create_app(settings, orchestrator=FakeOrchestrator()).openapi()["paths"]
-    return [
-        (method.upper(), path.removeprefix("/api/v1"))
-        for path, methods in paths.items()
-        for method in methods
-        if "{" in path
+def missing(method: str, path: str, *, reads_body: bool, query: set[str], headers: set[str]) -> list[str]:
+    """What this module has yet to say about an operation, in sentences."""
+    operation = f"{method} {path}"
+    lacking = [
+        NO_ENTRY.format(f"?{name} of {operation}", "what it names to FILTERS, or the parameter to NAMING_NOTHING")
+        for name in sorted(query - NAMING_NOTHING - ALWAYS_SENT.get((method, path), {}).keys())
+        if (path, name) not in FILTERS
     ]
-
-
-ROUTES = _routes()
-OF_PEOPLE = [route for route in ROUTES if not route[1].startswith("/worker/") and not route[1].endswith("/bootstrap")]
-OF_TOKENS = [route for route in ROUTES if route[1].startswith("/worker/") and not route[1].endswith("/claim")]
-
-
-async def belongings(tenant: Tenant) -> dict[str, str]:
-    """One of each thing that an organization can have, by the name of the path parameter that names it."""
-    organization = f"/organizations/{tenant.organization['id']}"
-    environment = f"/environments/{tenant.environment['id']}"
-    http = tenant.client
-    await created(http, "/secrets", {"name": "weather", "value": "x", "environment_id": tenant.environment["id"]})
-    policy = await created(http, "/policies", {"name": "own", "module": MODULE})
-    return {
-        "organization_id": tenant.organization["id"],
-        "role_id": (await created(http, f"{organization}/roles", {"name": "own", "permissions": ["agents:read"]}))[
-            "id"
-        ],
-        "member_id": (
-            await created(
-                http, f"{organization}/members", {"name": "Ada", "email": "a@b.c", "grants": [{"role": "viewer"}]}
-            )
-        )["id"],
-        "service_account_id": (await created(http, f"{organization}/service-accounts", {"name": "ci"}))["id"],
-        "api_key_id": (await created(http, f"{organization}/api-keys", {"name": "ci", "role": "viewer"}))["id"],
-        "name": "weather",
-        "project_id": tenant.project["id"],
-        "environment_id": tenant.environment["id"],
-        "queue_id": (await created(http, f"{environment}/worker-queues", {"name": "urgent"}))["id"],
-        "worker_key_id": (await created(http, f"{environment}/worker-keys", {"name": "ci"}))["id"],
-        "join_token_id": (await created(http, f"{environment}/join-tokens", {"name": "ci"}))["id"],
-        "work_pool": tenant.environment["work_pool"],
-        "worker_id": tenant.session["session_id"],
-        "session_id": tenant.session["session_id"],
-        "agent_id": tenant.agent["id"],
-        "version": "1",
-        "policy_id": policy["id"],
-        "binding_id": (
-            await created(http, "/policy-bindings", {"policy": "own", "scope": "agent", "agent_id": tenant.agent["id"]})
-        )["id"],
-        "execution_id": (await tenant.start())["id"],
-    }
-
-
-async def ask(http: httpx.AsyncClient, method: str, path: str, ids: dict[str, str]) -> httpx.Response:
-    """Ask one of the routes about these things."""
-    return await http.request(method, path.format(**ids), json=BODIES.get((method, path)))
+    lacking += [
+        NO_ENTRY.format(f"the header {name} of {operation}", "it to HEADERS, and to what `matrix.dressed` sends")
+        for name in sorted({name.lower() for name in headers} - HEADERS)
+    ]
+    if (reads_body or method == "POST") and (method, path) not in BODIES:
+        lacking.append(NO_ENTRY.format(operation, "what its owner sends to BODIES, with the ids in it as {names}"))
+    return lacking

@@ -1,6 +1,7 @@
 """Whoever has roles in some projects only, to them the other projects of the organization do not exist.
 
-The database decides that, for each table that belongs to a project; no service filters.
+The database decides that, for each table that belongs to a project; no service filters. What it comes to in each
+operation is in `test_tenancy_matrix`.
 """
 
 from collections.abc import AsyncIterator
@@ -22,21 +23,11 @@ from control_plane.db import Database
 from control_plane.settings import Settings
 from tests.conftest import TestDatabase
 from tests.orchestrator import FakeOrchestrator
-from tests.security.addressed import OF_PEOPLE, ask, belongings
 from tests.tenants import Tenant, client, created
 from tests.worker import claimed, message
 
 pytestmark = pytest.mark.integration
 
-OF_PROJECTS = [
-    route
-    for route in OF_PEOPLE
-    if any(
-        name in route[1]
-        for name in ("{project_id}", "{environment_id}", "{queue_id}", "{agent_id}", "{execution_id}", "{name}")
-    )
-]
-LISTS = ["/projects", "/environments", "/worker-queues", "/agents", "/executions", "/secrets"]
 TABLES_OF_PROJECTS = ["projects", "environments", "worker_queues", "agents", "agent_versions", "executions", "events"]
 
 
@@ -62,42 +53,6 @@ async def narrow(acme: Tenant, api_url: str, bank: dict[str, Any]) -> AsyncItera
         yield http
 
 
-@pytest.mark.parametrize(("method", "path"), OF_PROJECTS)
-async def test_what_is_in_another_project_does_not_exist(
-    acme: Tenant, narrow: httpx.AsyncClient, method: str, path: str
-) -> None:
-    response = await ask(narrow, method, path, await belongings(acme))
-
-    assert response.status_code == 404
-    assert response.json()["code"] == "not_found"
-
-
-def test_there_are_routes_to_test() -> None:
-    assert len(OF_PROJECTS) >= 15
-
-
-@pytest.mark.parametrize("path", LISTS)
-async def test_lists_hold_nothing_of_another_project(
-    acme: Tenant, bank: dict[str, Any], narrow: httpx.AsyncClient, path: str
-) -> None:
-    await belongings(acme)
-
-    everything = (await acme.client.get(path)).json()
-    seen = (await narrow.get(path)).json()
-
-    assert everything != []
-    assert {one.get("project_id", bank["id"]) for one in seen} <= {bank["id"]}
-    assert len(seen) < len(everything)
-
-
-async def test_what_is_in_ones_own_project_is_there(bank: dict[str, Any], narrow: httpx.AsyncClient) -> None:
-    project = await narrow.get(f"/projects/{bank['id']}")
-    environments = await narrow.get("/environments")
-
-    assert project.status_code == 200
-    assert [one["id"] for one in environments.json()] == [bank["environment"]["id"]]
-
-
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -113,15 +68,6 @@ async def test_an_admin_of_a_project_makes_nothing_that_concerns_the_organizatio
 
     assert response.status_code == 403
     assert response.json()["code"] == "forbidden"
-
-
-async def test_nothing_is_made_in_a_project_without_a_role(acme: Tenant, narrow: httpx.AsyncClient) -> None:
-    environment = {"name": "Mine", "slug": "mine", "project_id": acme.project["id"]}
-
-    response = await narrow.post("/environments", json=environment)
-
-    assert response.status_code == 422
-    assert [one["slug"] for one in (await acme.client.get("/environments")).json()] == ["vault", "staging"]
 
 
 async def test_a_role_counts_in_the_project_it_was_granted_on_and_not_by_being_somewhere(

@@ -1,12 +1,7 @@
 """Every route names its permission."""
 
-from typing import Any
-
 import pytest
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 
-from control_plane.app import create_app
 from control_plane.auth.permissions import (
     EXECUTION,
     MEMBER,
@@ -15,15 +10,14 @@ from control_plane.auth.permissions import (
     WORKER_SESSION,
     Permission,
 )
-from control_plane.settings import Settings
-from tests.orchestrator import FakeOrchestrator
+from tests.security.operations import named_permissions
 
 pytestmark = pytest.mark.unit
 
 PUBLIC = {
     "/openapi.json",
     "/api/docs",
-    "/docs/oauth2-redirect",
+    "/api/docs/files",
     "/api/redoc",
     "/health",
     "/ready",
@@ -31,22 +25,6 @@ PUBLIC = {
     "/auth/jwks.json",
 }
 """What anybody may ask. Whoever adds a route here has thought about it."""
-
-
-def permissions_of(dependant: Dependant) -> set[Permission]:
-    own: set[Any] = {getattr(dependant.call, "permission", None)} - {None}
-    return own.union(*(permissions_of(below) for below in dependant.dependencies))
-
-
-def named_permissions() -> dict[str, set[Permission]]:
-    """Each route, as `GET /path`, with the permissions it names."""
-    settings = Settings.model_validate({"database_url": "postgresql://nobody@localhost/x", "secret_key": "x" * 32})
-    app = create_app(settings, orchestrator=FakeOrchestrator())
-    return {
-        f"{method} {route.path}": permissions_of(getattr(route, "dependant", None) or Dependant())
-        for route in iter_route_contexts(app.routes)
-        for method in sorted(route.methods or {"ANY"})
-    }
 
 
 def test_every_route_that_is_not_public_names_exactly_one_permission() -> None:

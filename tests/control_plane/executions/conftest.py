@@ -48,7 +48,7 @@ class Shop:
         principal = Principal(Kind.API_KEY, "tests", organization_id=self.organization_id)
         body = ExecutionCreate(agent_id=self.agent_id, input=ExecutionInputCreate(message="hello"))
         async with self.database.tenant(self.organization_id) as session:
-            return (await executions.start(session, principal, body)).id
+            return (await executions.start(session, principal, body)).execution.id
 
     async def claim(self, execution_id: UUID) -> Claim:
         worker = WorkerPrincipal(self.organization_id, self.environment_id, "worker")

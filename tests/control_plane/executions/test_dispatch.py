@@ -303,3 +303,31 @@ async def test_one_broken_execution_does_not_stop_the_others(
 
     assert (await shop.read(broken)).dispatch_error == "internal error, see the server's log"
     assert (await shop.read(sound)).status == "scheduled"
+
+
+async def test_an_execution_that_waited_for_its_turn_and_was_cancelled_meanwhile_is_not_started(
+    shop: Shop, database: Database, orchestrator: FakeOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control_plane.executions.dispatch.STILL_NEW", timedelta())
+    dispatcher = Dispatcher(database, orchestrator, every=timedelta(hours=1))
+    execution_id = await shop.start()
+    await shop.cancel(execution_id)
+
+    dispatcher.dispatch_soon(shop.organization_id, RunRequest(execution_id=execution_id, work_pool="env-acme-staging"))
+    await dispatcher._under_way[execution_id]
+
+    assert orchestrator.started == []
+    await dispatcher.stop()
+
+
+async def test_a_new_execution_is_dispatched_without_a_look_at_it(
+    shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
+) -> None:
+    execution_id = await shop.start()
+    run = RunRequest(execution_id=execution_id, work_pool="env-acme-staging", tags={"execution": str(execution_id)})
+
+    dispatcher.dispatch_soon(shop.organization_id, run)
+    await dispatcher._under_way[execution_id]
+
+    assert orchestrator.started == [run]
+    assert (await shop.read(execution_id)).status == "scheduled"

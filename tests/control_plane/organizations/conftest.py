@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import TestDatabase
-from tests.security.addressed import belongings
+from tests.security.belongings import belongings
 from tests.tenants import Tenant
 from tests.worker import claimed, message
 

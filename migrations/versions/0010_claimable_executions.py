@@ -1,13 +1,13 @@
 """Finding quickly what waits for a worker, and how much runs, in an environment.
 
-Revision: 0008
-Revises: 0007
+Revision: 0010
+Revises: 0009
 """
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

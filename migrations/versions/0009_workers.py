@@ -1,15 +1,15 @@
 """Workers, their sessions, and tokens to join with once.
 
-Revision: 0007
-Revises: 0006
+Revision: 0009
+Revises: 0007
 """
 
 from alembic import op
 
 from migrations.tenancy import SYSTEM_ROLE, in_projects, keep_to_projects, let_system_read, protect, system_function
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

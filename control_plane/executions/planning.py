@@ -1,0 +1,106 @@
+"""The plan of an execution: everything it may use, frozen when it is created."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import Row, and_, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.agents.models import Agent, AgentVersion
+from control_plane.environments.models import Environment
+from control_plane.organizations.models import Organization
+from control_plane.policies import service as policies
+from control_plane.problems import NotFound
+from control_plane.projects.models import Project
+from control_plane.wire.plan import AgentPlan, ExecutionInput, ModelPlan, Named, Plan, ToolsetPlan
+
+# One round trip for everything around an agent: executions are started far more often than anything else is asked.
+_AROUND = (
+    select(
+        Organization.id.label("organization_id"),
+        Organization.slug.label("organization"),
+        Project.id.label("project_id"),
+        Project.slug.label("project"),
+        Environment.id.label("environment_id"),
+        Environment.slug.label("environment"),
+        Environment.work_pool,
+        Environment.llm_override,
+        Agent.id.label("agent_id"),
+        Agent.name.label("agent"),
+        AgentVersion.version,
+        AgentVersion.agent_type,
+        AgentVersion.instructions,
+        AgentVersion.llm_config,
+        AgentVersion.toolsets,
+        AgentVersion.policies,
+    )
+    .select_from(Agent)
+    .join(AgentVersion, and_(AgentVersion.agent_id == Agent.id, AgentVersion.version == Agent.version))
+    .join(Environment, Environment.id == Agent.environment_id)
+    .join(Project, Project.id == Environment.project_id)
+    .join(Organization, Organization.id == Agent.organization_id)
+    .where(Agent.id == bindparam("agent_id"), Agent.deleted_at.is_(None))
+)
+
+
+class Asked(Protocol):
+    """What a requester wants of an agent."""
+
+    message: str
+    context: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an execution belongs, and the work pool that carries it out."""
+
+    organization_id: UUID
+    project_id: UUID
+    environment_id: UUID
+    work_pool: str
+
+
+async def plan(
+    session: AsyncSession, execution_id: UUID, *, agent_id: UUID, asked: Asked, requested_by: str
+) -> tuple[Place, Plan]:
+    """What an execution of the agent's current version would do, and where. Raises `NotFound`."""
+    around = (await session.execute(_AROUND, {"agent_id": agent_id})).one_or_none()
+    if around is None:
+        raise NotFound.of("agent", agent_id)
+    place = Place(around.organization_id, around.project_id, around.environment_id, around.work_pool)
+    planned = Plan(
+        execution_id=execution_id,
+        organization=Named(id=around.organization_id, name=around.organization),
+        project=Named(id=around.project_id, name=around.project),
+        environment=Named(id=around.environment_id, name=around.environment),
+        agent=AgentPlan(
+            id=around.agent_id,
+            name=around.agent,
+            version=around.version,
+            agent_type=around.agent_type,
+            instructions=around.instructions,
+        ),
+        model=_model(around),
+        toolsets=[ToolsetPlan(name=name) for name in around.toolsets],
+        policies=await policies.applying(
+            session,
+            around.policies,
+            project_id=around.project_id,
+            environment_id=around.environment_id,
+            agent_id=around.agent_id,
+        ),
+        input=ExecutionInput(message=asked.message, context=asked.context),
+        requested_by=requested_by,
+    )
+    return place, planned
+
+
+def _model(around: Row[Any]) -> ModelPlan:
+    model: Mapping[str, Any] = around.llm_config | (around.llm_override or {})
+    return ModelPlan(
+        name=f"{model['provider']}/{model['model']}",
+        temperature=model.get("temperature"),
+        max_tokens=model.get("max_tokens"),
+    )
