@@ -19,9 +19,10 @@ _OF_MACHINES = WORKER | EXECUTION
 async def record_request(
     request: Request, response: Response, *, session: AsyncSession, principal: Principal, permission: Permission
 ) -> None:
-    """Write down a change that a person's request has made, in the transaction that made it."""
+    """Write down a change that a person's request has made, in the transaction that made it; and who exports it all."""
     # A POST that only needs a permission to read is a dry run.
-    if request.method in _READING or permission in _OF_MACHINES or permission.endswith(":read"):
+    reading = request.method in _READING or permission.endswith(":read")
+    if permission in _OF_MACHINES or (reading and permission is not Permission.ORGANIZATIONS_EXPORT):
         return
     resource_type, resource_id = _resource(request, response)
     await record(
