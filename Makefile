@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export CONTROL_PLANE_DATA ?= $(CURDIR)/.data
 
-.PHONY: demo dev test check fuzz bench lock clean help
+.PHONY: demo dev test check fuzz bench docs lock clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what there is to make
@@ -27,10 +27,13 @@ check: $(VENV)/ready ## Lint, types and import contracts
 	$(BIN)/lint-imports
 
 fuzz: $(VENV)/ready ## Send the API about 50,000 requests that nobody expects
-	FUZZ_EXAMPLES=1000 $(BIN)/pytest -q --timeout=0 tests/fuzz
+	FUZZ_EXAMPLES=700 FUZZ_SECONDS=600 $(BIN)/pytest -q --timeout=0 tests/fuzz
 
 bench: $(VENV)/ready ## Measure; BENCH=name for one
 	$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(VENV)/ready ## Write the API reference anew from the OpenAPI document
+	@$(BIN)/python -m docs.reference
 
 lock: $(VENV)/uv ## Resolve what pyproject.toml asks for into requirements.lock; LOCK=--upgrade for the newest
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -1,6 +1,6 @@
 """All routes and all tables in one place."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from control_plane.agents.router import router as agents
 from control_plane.api_keys.router import router as api_keys
@@ -15,6 +15,7 @@ from control_plane.installed_toolsets.router import router as toolsets
 from control_plane.llm.router import router as llm
 from control_plane.members.router import router as members
 from control_plane.organizations.router import router as organizations
+from control_plane.parameters import only_known
 from control_plane.policies.router import router as policies
 from control_plane.policy_bindings.router import policies_router as policy_removal
 from control_plane.policy_bindings.router import router as policy_bindings
@@ -41,34 +42,41 @@ from control_plane.workers.sessions_router import router as worker_sessions
 metadata = Base.metadata
 """Every table, since importing the routers above has imported every model."""
 
+PREFIX = "/api/v1"
+
 router = APIRouter(
-    prefix="/api/v1",
+    prefix=PREFIX,
+    dependencies=[Depends(only_known)],
     responses=problems(MalformedJson, Unauthenticated, Forbidden, BodyTooLarge, Invalid, TooManyRequests, Unavailable),
 )
+# FastAPI goes through them one by one for each request, so what is called most comes first.
 for subject in (
-    prefect,  # first, because workers ask it far more often than anybody asks for anything else
+    executions,
+    worker,
+    wake,
+    agent_executions,
+    agents,
+    environments,
+    worker_queues,
+    workers,
+    joining,
+    worker_sessions,
+    projects,
+    policies,
+    policy_bindings,
+    policy_removal,
+    toolsets,
+    secrets,
     organizations,
     roles,
     members,
     service_accounts,
     api_keys,
     audit,
-    secrets,
-    projects,
-    environments,
-    worker_queues,
-    workers,
-    joining,
-    worker_sessions,
-    toolsets,
-    policies,
-    agents,
-    policy_bindings,
-    policy_removal,
-    executions,
-    agent_executions,
-    worker,
-    wake,
-    llm,
 ):
     router.include_router(subject)
+
+dialects = APIRouter(prefix=PREFIX)
+"""What speaks the languages of others: with their errors, and whatever parameters their clients send."""
+dialects.include_router(prefect)
+dialects.include_router(llm)

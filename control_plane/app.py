@@ -12,10 +12,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, S
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.middleware.cors import CORSMiddleware
 
-from control_plane import __version__, api, etags, problems
+from control_plane import __version__, api, description, etags, methods, problems, reference_pages, validation
 from control_plane import settings as configuration
 from control_plane.audit.requests import record_request
-from control_plane.auth import local_issuer_router, oidc_sign_in
+from control_plane.auth import local_issuer_router, oidc_sign_in, sign_in_router
 from control_plane.auth.credentials import Authenticator, Hasher
 from control_plane.auth.local_issuer import LocalIssuer
 from control_plane.auth.members import MemberDirectory
@@ -44,9 +44,10 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         title="Agent Control Plane",
         version=__version__,
         description="Agents that act on real infrastructure, for many teams, under policy.",
-        docs_url="/api/docs",
-        redoc_url="/api/redoc",
+        docs_url=None,  # see reference_pages
+        redoc_url=None,
         lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name.removeprefix("_"),
     )
     app.state.settings = settings
     app.state.local_issuer = LocalIssuer.of(settings)
@@ -54,6 +55,9 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     app.state.record_request = record_request
     app.state.keyring = Keyring.of(settings.encryption_keys)
     problems.install(app)
+    description.install(app)
+    methods.install(app)
+    validation.install(app)
     etags.install(app)
     for trouble in (OperationalError, InterfaceError, PoolExhausted):
         app.add_exception_handler(trouble, _render_database_trouble)
@@ -66,8 +70,11 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestId)
+    app.include_router(api.dialects)  # first, because workers ask Prefect far more often than anybody asks for else
     app.include_router(api.router)
     app.include_router(local_issuer_router.router)
+    app.include_router(sign_in_router.router)
+    reference_pages.install(app)
     app.add_api_route("/health", _health, tags=["operations"])
     app.add_api_route("/ready", _ready, tags=["operations"], response_model=None)
     return app

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from control_plane.problems import Invalid
+from control_plane.validation import described, unusable
 
 
 def _storable(value: str) -> str:
@@ -78,6 +78,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def example(**values: JsonValue) -> ConfigDict:
+    """The configuration of a body that the API's description shows in these words."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+SOME_ID = "0b0f6f0e-7b52-4d0c-9f0e-3c2b7d1a9e55"
+"""An id in an example, to be replaced by one of the reader's own."""
+
+
 def _refused(_: object) -> NoReturn:
     raise ValueError("never changes, since other things are named by it or belong to it. Create a new one instead")
 
@@ -91,8 +100,8 @@ ABSENT: Any = None
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
-    for described in schema.get("properties", {}).values():
-        described.pop("default", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
 
 
 class Patch(Body):
@@ -136,14 +145,5 @@ def checked(model: type[Model], values: object, *, location: str) -> Model:
     try:
         return model.model_validate(values, extra="forbid")
     except ValidationError as error:
-        found = [
-            {
-                "location": ".".join([location, *(str(part) for part in item["loc"])]),
-                "message": item["msg"],
-                "code": item["type"],
-            }
-            for item in error.errors()
-        ]
-    problem = Invalid(f"Mend these and send the request again: {', '.join(item['location'] for item in found)}.")
-    problem.errors = found
+        problem = unusable(described(error.errors(), model=model, inside=location.split(".")))
     raise problem

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -84,6 +83,12 @@ class BodyTooLarge(Problem):
     """The request's body is larger than this server accepts."""
 
     status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The request has a body that isn't declared as JSON. Send `Content-Type: application/json`."""
+
+    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
 
 
 class Invalid(Problem):
@@ -173,10 +178,9 @@ def render(
 
 
 def install(app: FastAPI) -> None:
-    """Render every error of `app` as a problem: ours, validation, unknown routes, wrong methods, and bugs."""
+    """Render every error of `app` as a problem: ours, unknown routes and bugs."""
     app.openapi = partial(_described, app, app.openapi)  # type: ignore[method-assign] # how FastAPI documents it
     app.add_exception_handler(Problem, _render_problem)
-    app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
     app.add_exception_handler(Exception, _render_bug)
 
@@ -207,33 +211,10 @@ def render_problem(request: Request, problem: Problem) -> JSONResponse:
     )
 
 
-async def _render_validation(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - see _render_problem
-    errors = [
-        {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "code": item["type"]}
-        for item in error.errors()
-    ]
-    if found := next((item for item in error.errors() if item["type"] == "json_invalid"), None):
-        reason = f"{found['ctx']['error']} (at character {found['loc'][-1]})."
-        return render_problem(request, MalformedJson(reason))
-    named = ", ".join(item["location"] for item in errors)
-    return render(
-        request,
-        status=422,
-        code="invalid",
-        title="A value can't be used",
-        detail=f"Mend these and send the request again: {named}.",
-        errors=errors,
-    )
-
-
 async def _render_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - see _render_problem
     phrase = HTTPStatus(error.status_code).phrase
-    details = {
-        404: f"There is nothing at {request.url.path}. The API is described at /api/docs.",
-        405: f"{request.method} isn't offered at {request.url.path}. The API is described at /api/docs.",
-    }
+    details = {404: f"There is nothing at {request.url.path}. The API is described at /api/docs."}
     return render(
         request,
         status=error.status_code,

@@ -1,7 +1,8 @@
 """How often one credential may ask: a token bucket each, in the memory of this process.
 
 N processes let N times as much through; what must hold for all of them together belongs into the proxy in front. Health
-checks, CORS preflights, workers and executions aren't limited. An event stream counts when it is opened.
+checks, CORS preflights, workers and executions aren't limited. An event stream counts when it is opened. Whoever signs
+in has no credential yet, so there the address counts.
 """
 
 import hashlib
@@ -13,14 +14,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from control_plane.auth import browser_cookies
 from control_plane.auth.credentials import PREFIXES
 from control_plane.auth.principals import Kind
 from control_plane.problems import TooManyRequests, send_problem
 
 _OF_MACHINES = tuple(PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.WORKER_SESSION, Kind.EXECUTION_TOKEN))
 _LIMITED = "/api/v1"
+_SIGN_IN = ("/auth/sign-in", "/auth/callback", "/auth/sign-out")
+_SIGN_IN_RATE, _SIGN_IN_BURST = 5, 100
+"""At most, however much the settings allow: behind some of these requests is one to a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,19 @@ class RateLimits:
         self.app = app
         self._credentials = Buckets(rate=rate, burst=burst)
         self._refused = Buckets(rate=rate, burst=burst)
+        self._signing_in = Buckets(rate=min(rate, _SIGN_IN_RATE), burst=min(burst, _SIGN_IN_BURST))
         self._policy = f'"credential";q={burst};w={math.ceil(burst / rate)}'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in _SIGN_IN:
+            await self._sign_in(scope, receive, send)
+            return
         if scope["type"] != "http" or not scope["path"].startswith(_LIMITED):
             await self.app(scope, receive, send)
             return
         # Without the scheme and blanks, which could be varied to get buckets without end.
         credential = Headers(scope=scope).get("authorization", "").partition(" ")[2].strip()
+        credential = credential or browser_cookies.of(Request(scope)).session or ""
         answer = _Answer(scope, send, self._refused)
         if credential and not credential.startswith(_OF_MACHINES):
             standing = self._credentials.take(hashlib.sha256(credential.encode()).digest())
@@ -82,6 +93,14 @@ class RateLimits:
                 await answer.too_many("This credential sends requests faster than this server accepts.", standing.wait)
                 return
         await self.app(scope, receive, answer.send)
+
+    async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        standing = self._signing_in.take(_address(scope))
+        if standing.allowed:
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(scope, send, self._refused)
+        await answer.too_many("Too many sign-ins came from your address.", standing.wait)
 
     def _described(self, standing: Standing) -> list[tuple[bytes, bytes]]:
         # As in draft-ietf-httpapi-ratelimit-headers-10.
@@ -104,7 +123,7 @@ class _Answer:
             return
         if message["type"] == "http.response.start":
             if message["status"] == 401:
-                standing = self._refused.take(repr((self._scope.get("client") or ("",))[0]).encode())
+                standing = self._refused.take(_address(self._scope))
                 if not standing.allowed:
                     self._dropping = True
                     await self.too_many("Too many refused credentials came from your address.", standing.wait)
@@ -122,3 +141,7 @@ class _Answer:
 
         problem = TooManyRequests(f"{reason} Wait {wait} s.", headers={"Retry-After": str(wait)})
         await send_problem(send_described, scope=self._scope, problem=problem)
+
+
+def _address(scope: Scope) -> bytes:
+    return repr((scope.get("client") or ("",))[0]).encode()

@@ -40,6 +40,19 @@ def _safe_url(url: str) -> str:
     return url
 
 
+def _sendable(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not (text and text.isascii() and text.isprintable()):
+        raise ValueError("must be printable ASCII")
+    return secret
+
+
+def _with_openid(scopes: str) -> str:
+    if "openid" not in scopes.split(" "):
+        raise ValueError("must name openid, with one blank between scopes")
+    return scopes
+
+
 class OidcIssuer(BaseModel):
     """An OpenID Connect provider whose tokens sign people in."""
 
@@ -56,6 +69,15 @@ class OidcIssuer(BaseModel):
 
     email_claim: str = Field(default="email", min_length=1)
     """The claim with the e-mail address, which counts only where `email_verified` is true."""
+
+    client_id: str | None = Field(default=None, min_length=1)
+    """As whom this control plane asks for the sign-in of a browser. Default: `audience`."""
+
+    client_secret: Annotated[SecretStr, AfterValidator(_sendable)] | None = None
+    """Goes with `client_id`, if the provider has registered a confidential client."""
+
+    scopes: Annotated[str, AfterValidator(_with_openid)] = "openid email profile"
+    """What it asks for, separated by blanks."""
 
 
 def _different(issuers: tuple[OidcIssuer, ...]) -> tuple[OidcIssuer, ...]:
@@ -146,7 +168,12 @@ class Settings(BaseSettings):
 
     oidc_issuers: Annotated[tuple[OidcIssuer, ...], AfterValidator(_different)] = ()
     """OpenID Connect providers whose tokens sign people in, as a JSON list of objects with `issuer`, `audience` and, if
-    need be, `algorithms` and `email_claim`."""
+    need be, `algorithms`, `email_claim`, `client_id`, `client_secret` and `scopes`."""
+
+    browser_session_lifetime: timedelta = Field(
+        default=timedelta(hours=8), ge=timedelta(minutes=15), le=timedelta(days=30)
+    )
+    """How long a browser stays signed in. Longer than a sign-in itself takes, which can so be used only once."""
 
     local_issuer_keys: SecretStr | None = None
     """Ed25519 or P-256 keys in PEM, one after the other, with which this control plane issues sign-in tokens itself:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from control_plane.contract import ABSENT, Body, Fixed, Json, Name, Patch, Read, Text
+from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, Json, Name, Patch, Read, Text, example
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """The name of a plugin or policy."""
@@ -66,6 +66,16 @@ class AgentContent(Body):
 class AgentCreate(AgentContent):
     """A new agent. `toolsets` and `policies` are names; `name` is unique in the environment."""
 
+    model_config = example(
+        name="DevOps Assistant",
+        description="Helps with Kubernetes and CI/CD tasks",
+        environment_id=SOME_ID,
+        agent_type="agno",
+        llm_config={"provider": "anthropic", "model": "claude-3-5-sonnet-20241022", "temperature": 0.7},
+        toolsets=["kubernetes", "github", "slack"],
+        policies=["require_approval_for_prod"],
+    )
+
     environment_id: UUID
 
 
@@ -84,6 +94,8 @@ class AgentUpdate(Patch):
 
 class AgentRollback(Body):
     """Which version to go back to."""
+
+    model_config = example(version=1)
 
     version: VersionNumber
 

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from control_plane.contract import Body, Name, Read, Slug
+from control_plane.contract import Body, Name, Read, Slug, example
 
 
 class ApiKeyCreate(Body):
     """A new API key: with a role of its own (in one project if named), or with those of a service account."""
+
+    model_config = example(name="laptop", role="developer")
 
     name: Name
     role: Slug | None = Field(default=None, examples=["developer"])

@@ -22,9 +22,10 @@ _SIGNS_OF_LIFE = frozenset({"/worker-sessions/{session_id}/renew"})
 async def record_request(
     request: Request, response: Response, *, session: AsyncSession, principal: Principal, permission: Permission
 ) -> None:
-    """Write down a change that a person's request has made, in the transaction that made it."""
+    """Write down a change that a person's request has made, in the transaction that made it; and who exports it all."""
     # A POST that only needs a permission to read is a dry run.
-    if request.method in _READING or permission in _OF_MACHINES or permission.endswith(":read"):
+    reading = request.method in _READING or permission.endswith(":read")
+    if permission in _OF_MACHINES or (reading and permission is not Permission.ORGANIZATIONS_EXPORT):
         return
     if _template(request) in _SIGNS_OF_LIFE:
         return

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from control_plane.auth import browser_sessions
 from control_plane.auth.oidc import is_token
 from control_plane.auth.oidc_sign_in import SignIn
 from control_plane.auth.principals import Grant, Kind, Principal
@@ -167,8 +168,8 @@ class Authenticator:
     MOST: ClassVar = 10_000
 
     def __init__(self, database: Database, hasher: Hasher, *, operator_key: str | None, sign_in: SignIn) -> None:
+        self.sign_in = sign_in
         self._database = database
-        self._sign_in = sign_in
         self._hasher = hasher
         self._operator_hash = hasher(operator_key) if operator_key else None
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
@@ -187,7 +188,22 @@ class Authenticator:
         if self._operator_hash and hmac.compare_digest(digest, self._operator_hash):
             return Principal(kind=Kind.OPERATOR, name="operator")
         if is_token(presented):
-            return await self._sign_in.recognise(presented, organization=organization)
+            return await self.sign_in.recognise(presented, organization=organization)
+        return await self._recognise_hash(digest)
+
+    async def recognise_session(self, token: str, *, organization: str | None = None) -> Principal | None:
+        """The principal behind a browser session, or None if it has ended or the key that opened it has.
+
+        Asked anew each time, so that signing out holds at once. Raises `Forbidden` as `SignIn` does.
+        """
+        holder = await browser_sessions.find(self._database, self._hasher(token))
+        if holder is None:
+            return None
+        if isinstance(holder, bytes):
+            return await self._recognise_hash(holder)
+        return await self.sign_in.principal_of(holder, organization=organization)
+
+    async def _recognise_hash(self, digest: bytes) -> Principal | None:
         now = time.monotonic()
         remembered = self._known.get(digest)
         if remembered and remembered[0] > now:

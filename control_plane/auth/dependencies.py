@@ -9,9 +9,11 @@ from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.auth import browser_cookies
 from control_plane.auth.credentials import Authenticator, Hasher
 from control_plane.auth.permissions import Permission
 from control_plane.auth.principals import ExecutionPrincipal, Kind, Principal, WorkerPrincipal
+from control_plane.auth.same_origin import require_same_origin
 from control_plane.db import Database
 from control_plane.problems import Forbidden, NotFound, Problem, Unauthenticated
 
@@ -26,34 +28,48 @@ _bearer = HTTPBearer(
 async def authenticated(
     request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """The principal behind the request's bearer credential. Raises `Unauthenticated`."""
-    if presented is None:
-        raise Unauthenticated("Send a credential: `Authorization: Bearer <key>`.")
-    authenticator: Authenticator = request.app.state.authenticator
-    principal = await authenticator.recognise(presented.credentials, organization=_named_organization(request))
-    if principal is None:
-        raise Unauthenticated("The credential is unknown, expired or revoked.")
+    """The principal behind the request's bearer credential or, without one, its browser session.
+
+    Raises `Unauthenticated`, and `Forbidden` for a change that a page of somebody else has the browser ask for.
+    """
+    if _session_token(request) is not None:
+        require_same_origin(request)
+    principal = await _recognised(request, presented)
     request.state.principal = principal
     return principal
 
 
-def _named_organization(request: Request) -> str | None:
-    return request.headers.get("x-organization")
+async def _recognised(request: Request, presented: HTTPAuthorizationCredentials | None) -> Principal:
+    authenticator: Authenticator = request.app.state.authenticator
+    organization = request.headers.get("x-organization")
+    token = _session_token(request)
+    if token is not None:
+        principal = await authenticator.recognise_session(token, organization=organization)
+        if principal is None:
+            raise Unauthenticated("The session of this browser has ended. Sign in again at /auth/sign-in.")
+        return principal
+    if presented is None:
+        raise Unauthenticated("Send a credential: `Authorization: Bearer <key>`.")
+    principal = await authenticator.recognise(presented.credentials, organization=organization)
+    if principal is None:
+        raise Unauthenticated("The credential is unknown, expired or revoked.")
+    return principal
+
+
+def _session_token(request: Request) -> str | None:
+    # Who sends a credential, even a useless one, means that and not what the browser adds by itself.
+    return None if "authorization" in request.headers else browser_cookies.of(request).session
 
 
 def _still_valid(
     request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Callable[[], Coroutine[Any, Any, bool]]:
-    authenticator: Authenticator = request.app.state.authenticator
-
     async def still_valid() -> bool:
-        if presented is None:
-            return False
         try:
-            principal = await authenticator.recognise(presented.credentials, organization=_named_organization(request))
-        except Problem:  # a sign-in token that expired, or whose person was removed
+            principal = await _recognised(request, presented)
+        except Problem:  # ended, or a person who was removed
             return False
-        return principal is not None and _reach(request).still_of(principal)
+        return _reach(request).still_of(principal)
 
     return still_valid
 

@@ -63,15 +63,18 @@ class Tokens:
         self._trusted = {one.issuer: one for one in trusted}
         self._clock = clock
 
-    async def verify(self, token: str) -> Identity:
-        """Whom the token vouches for. Raises `Unauthenticated`, or `Unavailable` if its provider doesn't answer."""
+    async def verify(self, token: str, *, nonce: str | None = None) -> Identity:
+        """Whom the token vouches for. Raises `Unauthenticated`, or `Unavailable` if its provider doesn't answer.
+
+        With `nonce` it must be an ID token that was made for this one sign-in and for nobody but us.
+        """
         signed, claims = _read(token)
         issuer = claims.get("iss")
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             _refuse("Its issuer is none that this server trusts.")
         await self._check_signature(signed, trusted)
-        self._check_claims(claims, trusted)
+        self._check_claims(claims, trusted, nonce=nonce)
         subject = claims["sub"]
         if not _presentable(subject):
             _refuse("Its subject is empty, too long or not text.")
@@ -98,7 +101,11 @@ class Tokens:
         if not genuine:
             _refuse(f"Its signature isn't that of {trusted.issuer}.")
 
-    def _check_claims(self, claims: dict[str, Any], trusted: Trusted) -> None:
+    def _check_claims(self, claims: dict[str, Any], trusted: Trusted, *, nonce: str | None) -> None:
+        if nonce is not None and not (
+            claims.get("nonce") == nonce and claims.get("azp", trusted.audience) == trusted.audience
+        ):
+            _refuse("It was made for another sign-in or for another client.")
         required = JWTClaimsRegistry(
             now=int(self._clock()),
             leeway=LEEWAY_SECONDS,

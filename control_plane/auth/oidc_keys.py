@@ -1,4 +1,4 @@
-"""The keys of an OpenID Connect provider, fetched where its discovery document says and kept while they are fresh.
+"""What an OpenID Connect provider publishes: its discovery document and the keys that this names, kept while fresh.
 
 A provider that is down costs nobody who has cached keys anything; a flood of made-up key ids costs the provider one
 request in ten seconds.
@@ -44,7 +44,7 @@ class ProviderFault(Exception):
 
 
 class ProviderKeys:
-    """The keys of one provider. One for each issuer and process."""
+    """The keys and the discovery document of one provider. One for each issuer and process."""
 
     def __init__(self, issuer: str, http: httpx.AsyncClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
@@ -54,6 +54,7 @@ class ProviderKeys:
         self._asked_at = self._fetched_at = float("-inf")
         self._failed = False
         self._keys: list[Key] = []
+        self._discovery: dict[str, Any] = {}
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
         """The key that a token names, or the only one that fits if it names none.
@@ -72,6 +73,25 @@ class ProviderKeys:
             )
         return key
 
+    async def endpoint(self, name: str) -> str:
+        """A URL of the discovery document, as safe as the issuer's own. Raises `Unavailable` if nobody knows it."""
+        if self._worth_asking():
+            await self._ask()
+        known = self._discovery if self._clock() - self._fetched_at <= STALE_SECONDS else {}
+        url = known.get(name)
+        if isinstance(url, str) and _as_safe_as(self._issuer, url):
+            return url
+        reason = f"names no {name} that is https" if known else "doesn't answer"
+        raise Unavailable(
+            f"The provider {self._issuer} {reason}, so nobody can sign in there at the moment.",
+            headers={"Retry-After": str(COOL_DOWN_SECONDS)},
+        )
+
+    def offers(self, name: str, value: object) -> bool:
+        """Whether the discovery document, as far as it is known, has this value or a list with it in it."""
+        offered = self._discovery.get(name)
+        return value in offered if isinstance(offered, list) else offered == value
+
     def _worth_asking(self) -> bool:
         # One request fetches aged keys again; those that come meanwhile use what is cached rather than wait.
         return self._clock() - self._fetched_at > FRESH_SECONDS and not self._asking.locked()
@@ -87,7 +107,7 @@ class ProviderKeys:
             if self._clock() - self._asked_at < COOL_DOWN_SECONDS:
                 return
             try:
-                self._keys = await self._fetch()
+                self._discovery, self._keys = await self._fetch()
                 self._fetched_at = self._clock()
                 self._failed = False
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ProviderFault) as error:
@@ -96,7 +116,7 @@ class ProviderKeys:
             finally:
                 self._asked_at = self._clock()
 
-    async def _fetch(self) -> list[Key]:
+    async def _fetch(self) -> tuple[dict[str, Any], list[Key]]:
         async with asyncio.timeout(DEADLINE_SECONDS):
             discovery = await self._get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             if discovery.get("issuer") != self._issuer:
@@ -107,7 +127,7 @@ class ProviderKeys:
             published = (await self._get(where)).get("keys")
         if not isinstance(published, list):
             raise ProviderFault("its key set has no list of keys")
-        return [key for one in published if (key := _usable(one))]
+        return discovery, [key for one in published if (key := _usable(one))]
 
     async def _get(self, url: str) -> dict[str, Any]:
         # Compressed answers are refused unread: a small one can unpack to gigabytes.
@@ -115,18 +135,23 @@ class ProviderKeys:
         async with self._http.stream("GET", url, headers=headers) as response:
             if response.status_code != 200:
                 raise ProviderFault(f"{url} answers {response.status_code}")
-            content = bytearray()
-            async for chunk in response.aiter_raw(65_536):
-                content += chunk
-                if len(content) > MAX_BYTES:
-                    raise ProviderFault(f"{url} answers with more than {MAX_BYTES} bytes")
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            raise ProviderFault(f"{url} doesn't answer with a JSON object")
-        return document
+            return await json_object(response)
+
+
+async def json_object(response: httpx.Response) -> dict[str, Any]:
+    """The body of an answer that is still to be read. Raises `ProviderFault` for what is too large or no object."""
+    content = bytearray()
+    async for chunk in response.aiter_raw(65_536):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise ProviderFault(f"{response.url} answers with more than {MAX_BYTES} bytes")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ProviderFault(f"{response.url} doesn't answer with a JSON object")
+    return document
 
 
 def _as_safe_as(issuer: str, url: str) -> bool:

@@ -1,9 +1,9 @@
-"""From a sign-in token to a principal: the token names a person, the members of organizations say what they may do."""
+"""From a verified person to a principal: a token says who it is, the members of organizations what they may do."""
 
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ import httpx
 
 from control_plane.auth.local_issuer import LocalIssuer
 from control_plane.auth.oidc import Identity, Tokens, Trusted
+from control_plane.auth.oidc_code_flow import CodeFlow
 from control_plane.auth.oidc_keys import ProviderKeys
 from control_plane.auth.principals import Principal
 from control_plane.problems import Forbidden
@@ -40,9 +41,10 @@ class Directory(Protocol):
 
 
 class SignIn:
-    """Recognises sign-in tokens."""
+    """Recognises sign-in tokens and persons. `code_flows` are the providers where browsers sign in, by issuer."""
 
-    def __init__(self, tokens: Tokens, directory: Directory) -> None:
+    def __init__(self, tokens: Tokens, directory: Directory, *, code_flows: Iterable[CodeFlow] = ()) -> None:
+        self.code_flows = {one.issuer: one for one in code_flows}
         self._tokens = tokens
         self._directory = directory
         self._known: OrderedDict[tuple[bytes, str], tuple[float, Principal]] = OrderedDict()
@@ -59,11 +61,15 @@ class SignIn:
             return remembered[1]
         self._known.pop(key, None)
         identity = await self._tokens.verify(token)
-        principal = _chosen(await self._directory.memberships(identity), organization)
+        principal = await self.principal_of(identity, organization=organization)
         self._known[key] = (time.monotonic() + _REMEMBER_SECONDS, principal)
         while len(self._known) > _MOST_REMEMBERED:
             self._known.popitem(last=False)
         return principal
+
+    async def principal_of(self, identity: Identity, *, organization: str | None) -> Principal:
+        """The principal a person is in the organization they name, or in their only one. Raises `Forbidden`."""
+        return _chosen(await self._directory.memberships(identity), organization)
 
 
 def _chosen(memberships: Sequence[Membership], organization: str | None) -> Principal:
@@ -89,16 +95,18 @@ async def opened(
     """Sign-in by the providers of the settings and the local issuer."""
     # Not following redirects: where keys come from is for the discovery document alone to say.
     async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as http:
+        keys = {one.issuer: ProviderKeys(one.issuer, http) for one in issuers}
         trusted = [
             Trusted(
                 issuer=one.issuer,
                 audience=one.audience,
                 algorithms=one.algorithms,
                 email_claim=one.email_claim,
-                keys=ProviderKeys(one.issuer, http),
+                keys=keys[one.issuer],
             )
             for one in issuers
         ]
         if local:
             trusted.append(local.trusted())
-        yield SignIn(Tokens(trusted), directory)
+        flows = [CodeFlow(one, keys[one.issuer], http) for one in issuers]
+        yield SignIn(Tokens(trusted), directory, code_flows=flows)

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from control_plane import install_command
-from control_plane.contract import ABSENT, Body, Fixed, MaxWorkers, Name, Patch, Read, Slug, Text
+from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, MaxWorkers, Name, Patch, Read, Slug, Text, example
 
 
 class LlmOverride(Body):
@@ -20,6 +20,8 @@ class LlmOverride(Body):
 
 class EnvironmentCreate(Body):
     """A new environment. `slug` is unique in the organization, since it is part of the work pool's name."""
+
+    model_config = example(name="Staging", slug="staging", project_id=SOME_ID)
 
     name: Name
     slug: Slug

@@ -12,8 +12,30 @@ from control_plane.auth.dependencies import MayCallModels
 from control_plane.llm import gateway
 from control_plane.llm.errors import ModelError
 from control_plane.llm.openai_route import OpenAIRoute, while_connected
+from control_plane.llm.schemas import OpenAIErrorRead
+from control_plane.problems import BodyTooLarge, Problem, TooManyRequests, Unavailable, problems
 
-router = APIRouter(prefix="/llm/openai/v1", tags=["LLM gateway"], route_class=OpenAIRoute)
+
+def _errors(status: int | str, description: str, *also: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """An error in OpenAI's shape. `also` are those that are answered before the request gets here."""
+    content = problems(*also)[int(status)]["content"] if also else {}
+    return {status: {"model": OpenAIErrorRead, "description": description, "content": content}}
+
+
+router = APIRouter(
+    prefix="/llm/openai/v1",
+    tags=["LLM gateway"],
+    route_class=OpenAIRoute,
+    responses=problems(BodyTooLarge)
+    | _errors(401, "The execution token is missing, unknown or expired.")
+    | _errors(403, "Only an execution token opens this, and only for the one model of its execution.")
+    | _errors(429, "The provider, or this server, limits the rate. `Retry-After` says when to repeat.", TooManyRequests)
+    | _errors(503, "The provider, or the database, doesn't answer at the moment.", Unavailable),
+)
+
+_OF_PROVIDERS = _errors(400, "The body isn't a request, or the provider's key is missing.") | _errors(
+    "4XX", "The provider refused the request, with this status."
+)
 
 _PASSED_ON = frozenset(
     {
@@ -25,7 +47,7 @@ _PASSED_ON = frozenset(
 """What a caller may say. Anything else could steer LiteLLM itself: base_url, api_key, mock_response, callbacks…"""
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=_OF_PROVIDERS)
 async def create_chat_completion(
     request: Request, body: Annotated[dict[str, Any], Body()], caller: MayCallModels
 ) -> Response:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Text
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Text, example
 from control_plane.roles.schemas import Grants, RoleGranted
 
 Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
@@ -14,6 +14,8 @@ Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 
 class MemberCreate(Body):
     """A new member: named by issuer and subject, or invited by the e-mail address that their provider will verify."""
+
+    model_config = example(name="Ada Lovelace", email="ada@example.com", grants=[{"role": "developer"}])
 
     name: Name
     issuer: Identifier | None = Field(default=None, examples=["https://login.example.com"])

@@ -15,6 +15,7 @@ from control_plane.auth.dependencies import (
     MayWriteOrganizations,
     OrganizationDb,
 )
+from control_plane.contract import Text
 from control_plane.db import Base, after_commit
 from control_plane.etags import CONDITIONAL, CREATED, TAGGED, Conditional, IfMatch, PreconditionFailed, tagged
 from control_plane.organizations import service as organizations
@@ -37,9 +38,11 @@ async def create_organization(
 
 
 @router.get("")
-async def list_organizations(principal: MayReadOrganizations, session: Db) -> list[OrganizationRead]:
+async def list_organizations(
+    principal: MayReadOrganizations, session: Db, slug: Text | None = None
+) -> list[OrganizationRead]:
     """The organization of your credential."""
-    return [OrganizationRead.of(found) for found in await organizations.visible(session, principal)]
+    return [OrganizationRead.of(found) for found in await organizations.visible(session, principal, slug=slug)]
 
 
 @router.get("/{organization_id}", responses=problems(NotFound) | CONDITIONAL)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, example
 
 OrganizationSlug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,29}$")]
 """Letters and digits only: without hyphens, `env-<organization>-<environment>` can be read in one way only."""
@@ -12,6 +12,8 @@ OrganizationSlug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,2
 
 class OrganizationCreate(Body):
     """A new tenant."""
+
+    model_config = example(name="Acme", slug="acme")
 
     name: Name
     slug: OrganizationSlug
@@ -33,6 +35,8 @@ class OrganizationRead(Read):
 
 class KeyCreate(Body):
     """A new key whose rights are given by where it is made."""
+
+    model_config = example(name="build machine")
 
     name: Name
     expires_at: Annotated[AwareDatetime | None, Field(description="When it stops working. Default: never.")] = None

@@ -31,14 +31,16 @@ async def create(session: AsyncSession, body: OrganizationCreate) -> Organizatio
     return organization
 
 
-async def visible(session: AsyncSession, principal: Principal) -> Sequence[Organization]:
-    """The organization of the principal, or all of them for the operator, newest first."""
+async def visible(session: AsyncSession, principal: Principal, *, slug: str | None = None) -> Sequence[Organization]:
+    """The organization of the principal, or all of them for the operator, newest first; with a `slug` that one."""
     if principal.kind is Kind.OPERATOR:
-        everything = select(Organization).from_statement(
-            text("SELECT * FROM all_organizations() ORDER BY created_at DESC, id DESC")
+        wanted = text(
+            "SELECT * FROM all_organizations() WHERE CAST(:slug AS text) IS NULL OR slug = :slug"
+            " ORDER BY created_at DESC, id DESC"
         )
-        return (await session.scalars(everything)).all()
-    return (await session.scalars(select(Organization))).all()
+        return (await session.scalars(select(Organization).from_statement(wanted.bindparams(slug=slug)))).all()
+    own = select(Organization)
+    return (await session.scalars(own if slug is None else own.where(Organization.slug == slug))).all()
 
 
 async def get(session: AsyncSession, organization_id: UUID, *, lock: bool = False) -> Organization:

@@ -6,17 +6,26 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from control_plane.contract import ABSENT, Body, Fixed, Json, Patch, Read, Text
+from control_plane.contract import ABSENT, Body, Fixed, Json, Patch, Read, Text, example
 from control_plane.wire.decisions import Outcome
 
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 """The name of a policy: lower-case letters, digits and underscores."""
+
+_MODULE = """package no_production
+
+import rego.v1
+
+deny contains "nothing runs in production" if input.environment.name == "production"
+"""
 
 Module = Annotated[Text, Field(min_length=1, max_length=200_000, description="Rego v1 source.")]
 
 
 class PolicyCreate(Body):
     """A new policy: one Rego module that defines `deny` or `require_approval`."""
+
+    model_config = example(name="no_production", module=_MODULE)
 
     name: PolicyName
     description: Text = Field(default="", max_length=2_000)
@@ -65,6 +74,8 @@ class BundledPolicyRead(BaseModel):
 class ModuleCheck(Body):
     """A Rego module to check without storing it."""
 
+    model_config = example(module=_MODULE)
+
     module: Module
 
 
@@ -93,6 +104,8 @@ class GivenModule(Body):
 class Evaluation(Body):
     """A dry run: what would these policies decide together? `policies` are names, own or bundled."""
 
+    model_config = example(modules=[{"name": "no_production", "module": _MODULE}])
+
     policies: list[PolicyName] = Field(default=[], max_length=50)
     modules: list[GivenModule] = Field(default=[], max_length=20)
     input: dict[Text, Json] = Field(
@@ -104,7 +117,7 @@ class Evaluation(Body):
     @model_validator(mode="after")
     def _something_to_ask(self) -> Self:
         if not self.policies and not self.modules:
-            raise ValueError("name at least one policy in `policies`, or give a module in `modules`")
+            raise ValueError("needs at least one policy in `policies`, or a module in `modules`")
         return self
 
 

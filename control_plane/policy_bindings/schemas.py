@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from control_plane.contract import Body, Read
+from control_plane.contract import SOME_ID, Body, Read, example
 from control_plane.policies.schemas import PolicyName
 
 
@@ -24,6 +24,8 @@ class PolicyBindingCreate(Body):
 
     `scope` says what kind of place, and the id of that kind says which; for the organization there is none to give.
     """
+
+    model_config = example(policy="no_destructive_tools", scope="project", project_id=SOME_ID)
 
     policy: PolicyName = Field(description="The name of a policy, own or bundled.")
     scope: Scope

@@ -2,11 +2,13 @@
 
 from uuid import UUID
 
-from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug
+from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug, example
 
 
 class ProjectCreate(Body):
     """A new project. `slug` is unique in the organization."""
+
+    model_config = example(name="Web shop", slug="shop")
 
     name: Name
     slug: Slug

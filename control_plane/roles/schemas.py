@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from control_plane.auth.permissions import Permission
-from control_plane.contract import ABSENT, Body, Patch, Read, Slug, Text
+from control_plane.contract import ABSENT, Body, Patch, Read, Slug, Text, example
 
 Description = Annotated[Text, Field(max_length=2_000)]
 
@@ -23,6 +23,8 @@ Grants = Annotated[list[RoleGranted], Field(max_length=100)]
 
 class RoleCreate(Body):
     """A new role. It may hold only permissions that you have yourself."""
+
+    model_config = example(name="on-call", permissions=["executions:read", "executions:cancel"])
 
     name: Slug
     description: Description = ""

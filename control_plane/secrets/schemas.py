@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from control_plane.contract import Body, Read
+from control_plane.contract import Body, Read, example
 
 MOST_BYTES = 65_536
 
@@ -33,6 +33,8 @@ Value = Annotated[
 class SecretCreate(Body):
     """A new secret. With an `environment_id`, executions of that environment get it and no others."""
 
+    model_config = example(name="openweather", value="a-token")
+
     name: SecretName
     value: Value
     environment_id: UUID | None = None
@@ -40,6 +42,8 @@ class SecretCreate(Body):
 
 class SecretReplace(Body):
     """A new value for a secret."""
+
+    model_config = example(value="another-token")
 
     value: Value
 

@@ -5,12 +5,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import ABSENT, Body, Name, Patch, Read
+from control_plane.contract import ABSENT, Body, Name, Patch, Read, example
 from control_plane.roles.schemas import Description, Grants, RoleGranted
 
 
 class ServiceAccountCreate(Body):
     """A new service account. It gets its keys at `api-keys`."""
+
+    model_config = example(name="ci", grants=[{"role": "operator"}])
 
     name: Name
     description: Description = ""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import ABSENT, Body, Fixed, MaxWorkers, Patch, Read, Slug, Text
+from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, MaxWorkers, Patch, Read, Slug, Text, example
 
 Description = Annotated[Text, Field(max_length=2_000)]
 Priority = Annotated[
@@ -20,6 +20,8 @@ Paused = Annotated[bool, Field(strict=True, description="While it is paused, not
 class QueueCreate(Body):
     """A new queue of the environment in the path. `name` is unique in it."""
 
+    model_config = example(name="urgent", priority=1, concurrency_limit=5)
+
     name: Slug
     description: Description = ""
     priority: Priority = 1
@@ -30,6 +32,8 @@ class QueueCreate(Body):
 
 class WorkerQueueCreate(QueueCreate):
     """A new queue of an environment. `name` is unique in it."""
+
+    model_config = example(name="urgent", priority=1, concurrency_limit=5, environment_id=SOME_ID)
 
     environment_id: UUID
 

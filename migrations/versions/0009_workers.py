@@ -1,7 +1,7 @@
 """Workers, their sessions, and tokens to join with once.
 
 Revision: 0009
-Revises: 0007
+Revises: 0008
 """
 
 from alembic import op
@@ -9,7 +9,7 @@ from alembic import op
 from migrations.tenancy import SYSTEM_ROLE, in_projects, keep_to_projects, let_system_read, protect, system_function
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

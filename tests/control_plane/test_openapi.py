@@ -9,6 +9,9 @@ from tests.orchestrator import FakeOrchestrator
 
 pytestmark = pytest.mark.unit
 
+DIALECT = "/api/v1/llm/"
+PROBLEM = ("application/problem+json", "#/components/schemas/ProblemRead")
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
@@ -17,13 +20,30 @@ def document() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def operations(document: dict[str, Any]) -> dict[str, Any]:
+def everything(document: dict[str, Any]) -> dict[str, Any]:
     """All operations below /api/v1, as `get /path`."""
     return {
         f"{method} {path}": operation
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         if path.startswith("/api/v1")
+    }
+
+
+@pytest.fixture(scope="module")
+def operations(everything: dict[str, Any]) -> dict[str, Any]:
+    """Those that speak a language of our own."""
+    return {name: operation for name, operation in everything.items() if DIALECT not in name}
+
+
+def errors(operations: dict[str, Any]) -> set[tuple[str, str, tuple[str, str]]]:
+    """Operation, status, and media type with schema of every error that is declared."""
+    return {
+        (name, status, (media_type, content["schema"]["$ref"]))
+        for name, operation in operations.items()
+        for status, response in operation["responses"].items()
+        for media_type, content in response.get("content", {}).items()
+        if status >= "400"
     }
 
 
@@ -49,23 +69,45 @@ def test_every_operation_with_an_id_in_its_path_declares_that_it_may_not_exist(o
 
 
 def test_every_error_is_declared_as_a_problem(operations: dict[str, Any]) -> None:
-    contents = {
-        (media_type, content["schema"]["$ref"])
-        for operation in operations.values()
-        for status, response in operation["responses"].items()
-        for media_type, content in response.get("content", {}).items()
-        if status >= "400"
+    assert {content for _, _, content in errors(operations)} == {PROBLEM}
+
+
+def test_the_llm_gateway_declares_openais_errors_and_problems_only_for_what_never_reaches_it(
+    everything: dict[str, Any],
+) -> None:
+    found = errors({name: operation for name, operation in everything.items() if DIALECT in name})
+
+    openai = ("application/json", "#/components/schemas/OpenAIErrorRead")
+    assert {status for _, status, content in found if content == PROBLEM} == {"413", "429", "503"}
+    assert {status for _, status, content in found if content == openai} == {"400", "401", "403", "429", "4XX", "503"}
+    assert {content for _, _, content in found} == {PROBLEM, openai}
+
+
+def test_every_operation_that_reads_a_body_declares_that_it_must_be_json(operations: dict[str, Any]) -> None:
+    assert {name: "requestBody" in operation for name, operation in operations.items()} == {
+        name: "415" in operation["responses"] for name, operation in operations.items()
     }
 
-    assert contents == {("application/problem+json", "#/components/schemas/ProblemRead")}
+
+def test_an_id_beside_a_path_that_is_spelled_out_declares_that_it_may_be_that_path(operations: dict[str, Any]) -> None:
+    declaring = {name for name, operation in operations.items() if "405" in operation["responses"]}
+
+    assert declaring == {f"{method} /api/v1/policies/{{policy_id}}" for method in ("get", "patch", "put", "delete")}
 
 
-def test_every_operation_says_what_it_is_for(operations: dict[str, Any]) -> None:
-    assert [name for name, operation in operations.items() if not operation.get("description")] == []
+def test_every_operation_says_what_it_is_for(everything: dict[str, Any]) -> None:
+    assert [name for name, operation in everything.items() if not operation.get("description")] == []
 
 
-def test_every_operation_needs_a_bearer_credential(operations: dict[str, Any]) -> None:
-    assert [name for name, operation in operations.items() if operation.get("security") != [{"HTTPBearer": []}]] == []
+def test_every_operation_has_a_name_of_its_own_that_reads_well(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+
+    assert len(names) == len(set(names))
+    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
+
+
+def test_every_operation_needs_a_bearer_credential(everything: dict[str, Any]) -> None:
+    assert [name for name, operation in everything.items() if operation.get("security") != [{"HTTPBearer": []}]] == []
 
 
 def test_every_body_that_is_sent_refuses_unknown_fields(document: dict[str, Any]) -> None:

@@ -173,3 +173,22 @@ def test_a_server_that_is_told_nothing_has_a_limit(test_database: TestDatabase) 
     settings = Settings(database_url=test_database.url, secret_key="a-secret-key-of-the-tests-0123456789")
 
     assert settings.rate_limit > 0
+
+
+async def test_an_address_that_signs_in_without_end_waits(limited_url: str) -> None:
+    async with httpx.AsyncClient(base_url=limited_url, trust_env=False) as http:
+        answers = [await http.get("/auth/callback?state=x&code=y") for _ in range(BURST + 1)]
+        health = await http.get("/health")
+
+    assert [answer.status_code for answer in answers] == [400] * BURST + [429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert health.status_code == 200
+
+
+async def test_a_browser_session_is_a_credential_with_a_bucket_of_its_own(limited_url: str, acme: Tenant) -> None:
+    form = {"api_key": acme.api_key}
+    async with httpx.AsyncClient(base_url=limited_url, trust_env=False) as http:
+        await http.post("/auth/sign-in", data=form, headers={"Origin": "http://127.0.0.1:7777"})
+        answered = await statuses(http, BURST + 1, "/api/v1/agents")
+
+    assert answered == [200] * BURST + [429]

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -82,6 +83,8 @@ def test_secrets_are_never_rendered(environment: pytest.MonkeyPatch, rendered: o
     ("name", "value"),
     [
         ("CONTROL_PLANE_LEASE", "PT0S"),
+        ("CONTROL_PLANE_BROWSER_SESSION_LIFETIME", "PT14M"),
+        ("CONTROL_PLANE_BROWSER_SESSION_LIFETIME", "P31D"),
         ("CONTROL_PLANE_RECONCILE_EVERY", "PT0S"),
         ("CONTROL_PLANE_STREAM_KEEPALIVE", "PT0S"),
         ("CONTROL_PLANE_EXECUTION_TOKEN_LIFETIME", "PT0S"),
@@ -118,3 +121,19 @@ def test_settings_do_not_change(environment: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("client_secret", ""), ("client_secret", "s3cr\u00e9t"), ("scopes", "email"), ("scopes", ""), ("client_id", "")],
+)
+def test_an_issuer_with_which_no_browser_could_sign_in_is_named(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    issuer = {"issuer": "https://login.example.com", "audience": "control-plane", name: value}
+    environment.setenv("CONTROL_PLANE_OIDC_ISSUERS", json.dumps([issuer]))
+
+    with pytest.raises(ValidationError, match=rf"CONTROL_PLANE_OIDC_ISSUERS\.0\.{name}") as caught:
+        configuration.settings()
+
+    assert "s3cr" not in str(caught.value)

@@ -23,6 +23,9 @@ PUBLIC = {
     "/ready",
     "/.well-known/openid-configuration",
     "/auth/jwks.json",
+    "/auth/sign-in",
+    "/auth/callback",
+    "/auth/sign-out",
 }
 """What anybody may ask. Whoever adds a route here has thought about it."""
 

@@ -5,6 +5,7 @@ import pytest
 
 from control_plane.auth.oidc import Tokens
 from control_plane.auth.oidc_keys import ProviderKeys
+from tests.control_plane.auth.browser import Browser, opened_browser
 from tests.control_plane.auth.provider import Provider, running_provider
 
 
@@ -42,3 +43,10 @@ async def keys(provider: Provider, clock: Clock) -> AsyncIterator[ProviderKeys]:
 def tokens(provider: Provider, keys: ProviderKeys) -> Tokens:
     """What verifies the provider's tokens."""
     return Tokens([provider.trusted(keys)])
+
+
+@pytest.fixture
+async def browser(api_url: str) -> AsyncIterator[Browser]:
+    """Ada's browser."""
+    async with opened_browser(api_url) as started:
+        yield started

@@ -1,16 +1,20 @@
 """An OpenID Connect provider that really runs: discovery document, key set, signed tokens, and what can go wrong."""
 
+import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
+from uuid import uuid4
 
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from control_plane.auth.oidc import Trusted
@@ -30,7 +34,11 @@ ROTATED = ECKey.generate_key("P-256", {"kid": "ec-2", "use": "sig"})
 
 
 class Provider:
-    """Change its attributes to change what it answers. `asked` counts the requests for its keys."""
+    """Change its attributes to change what it answers. `asked` counts the requests for its keys.
+
+    Whoever comes to its authorization endpoint is Ada, at once. `sent_back` changes what she is sent back with,
+    `id_token` the claims about her, `token_answer` everything, and `codes` are those that still count.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -38,16 +46,65 @@ class Provider:
         self.discovery: dict[str, Any] = {}
         self.answer: Response | None = None
         self.asked = 0
+        self.client_secret: str | None = None
+        self.sent_back: dict[str, str] = {}
+        self.id_token: dict[str, Any] = {}
+        self.token_answer: Response | None = None
+        self.codes: dict[str, dict[str, str]] = {}
         self.app = Starlette(
-            routes=[Route("/.well-known/openid-configuration", self._discovery), Route("/keys", self._keys)]
+            routes=[
+                Route("/.well-known/openid-configuration", self._discovery),
+                Route("/keys", self._keys),
+                Route("/authorize", self._authorize),
+                Route("/token", self._token, methods=["POST"]),
+            ]
         )
 
     async def _discovery(self, _: Request) -> Response:
-        return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"} | self.discovery)
+        endpoints = {
+            "jwks_uri": f"{self.url}/keys",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+        return JSONResponse({"issuer": self.url} | endpoints | self.discovery)
 
     async def _keys(self, _: Request) -> Response:
         self.asked += 1
         return self.answer or JSONResponse({"keys": self.published})
+
+    async def _authorize(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        expected = {"response_type": "code", "client_id": AUDIENCE, "code_challenge_method": "S256"}
+        if asked | expected != asked or "openid" not in asked["scope"].split():
+            return JSONResponse({"error": "invalid_request"}, status_code=400)
+        code = f"code-{uuid4()}"
+        self.codes[code] = asked
+        back = {"code": code, "state": asked["state"]} | self.sent_back
+        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", status_code=302)
+
+    async def _token(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        asked = self.codes.pop(form["code"], None)
+        if not self._is_client(request, form):
+            return JSONResponse({"error": "invalid_client"}, status_code=401)
+        if not (
+            asked
+            and form["grant_type"] == "authorization_code"
+            and form["redirect_uri"] == asked["redirect_uri"]
+            and create_s256_code_challenge(form["code_verifier"]) == asked["code_challenge"]
+        ):
+            return JSONResponse({"error": "invalid_grant"}, status_code=400)
+        claims = {"nonce": asked["nonce"], "email": "ada@example.com", "email_verified": True} | self.id_token
+        token = {"access_token": "access-token", "token_type": "Bearer", "id_token": self.token(**claims)}
+        return self.token_answer or JSONResponse(token)
+
+    def _is_client(self, request: Request, form: dict[str, str]) -> bool:
+        if self.client_secret is None:
+            return form.get("client_id") == AUDIENCE
+        basic = base64.b64encode(f"{AUDIENCE}:{self.client_secret}".encode()).decode()
+        if self.discovery.get("token_endpoint_auth_methods_supported") == ["client_secret_post"]:
+            return (form.get("client_id"), form.get("client_secret")) == (AUDIENCE, self.client_secret)
+        return request.headers.get("Authorization") == f"Basic {basic}"
 
     def claims(self, **changed: Any) -> dict[str, Any]:
         """Those of a good token, changed; None takes one away."""

@@ -75,7 +75,7 @@ async def test_an_execution_that_is_started_again_with_its_key_is_dispatched_onc
     ("path", "body"),
     [
         ("/projects", {"name": "Third", "slug": "third"}),
-        ("/projects?again", PROJECT),
+        ("/projects", dict(reversed(PROJECT.items()))),
         ("/environments", {"name": "Second", "slug": "second", "project_id": "{project}"}),
     ],
 )

@@ -55,3 +55,20 @@ async def test_the_operator_sees_all_organizations_newest_first(
     response = await operator.get("/organizations")
 
     assert response.json() == [globex.organization, acme.organization]
+
+
+@pytest.mark.parametrize(("slug", "found"), [("acme", ["acme"]), ("globex", ["globex"]), ("initech", [])])
+async def test_the_operator_finds_an_organization_by_its_slug(
+    operator: httpx.AsyncClient, acme: Tenant, globex: Tenant, slug: str, found: list[str]
+) -> None:
+    response = await operator.get("/organizations", params={"slug": slug})
+
+    assert [organization["slug"] for organization in response.json()] == found
+
+
+async def test_people_find_no_other_organization_by_its_slug(acme: Tenant, globex: Tenant) -> None:
+    own = await acme.client.get("/organizations", params={"slug": "acme"})
+    other = await acme.client.get("/organizations", params={"slug": "globex"})
+
+    assert own.json() == [acme.organization]
+    assert other.json() == []
