@@ -23,7 +23,7 @@ from control_plane.db import Database
 from control_plane.events.notifications import Notifications
 from control_plane.executions.dispatch import Dispatcher
 from control_plane.llm.gateway import warm_up
-from control_plane.middleware import CORS, BodyLimit, HeaderLimit, RequestId
+from control_plane.middleware import CORS, BodyLimit, HeaderLimit, NotKept, RequestId
 from control_plane.rate_limits import RateLimits
 from control_plane.secrets.encryption import Keyring
 from control_plane.settings import Settings
@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         # Outside of what refuses, so that a browser may read refusals too.
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(HeaderLimit)
+    app.add_middleware(NotKept)
     app.add_middleware(RequestId)
     app.include_router(api.router)
     app.include_router(api.models)
