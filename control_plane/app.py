@@ -24,7 +24,7 @@ from control_plane.events.notifications import Notifications
 from control_plane.executions import wake
 from control_plane.executions.dispatch import Dispatcher
 from control_plane.llm.gateway import warm_up
-from control_plane.middleware import CORS, BodyLimit, HeaderLimit, RequestId
+from control_plane.middleware import CORS, BodyLimit, HeaderLimit, NotKept, RequestId
 from control_plane.prefect_gateway.gateway import Gateway
 from control_plane.prefect_gateway.scope import Scopes
 from control_plane.prefect_gateway.upstream import Upstream
@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         # Outside of what refuses, so that a browser may read refusals too.
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(HeaderLimit)
+    app.add_middleware(NotKept)
     app.add_middleware(RequestId)
     app.include_router(api.dialects)  # first, because workers ask Prefect far more often than anybody asks for else
     app.include_router(api.router)

@@ -66,7 +66,7 @@ class Asked:
         """`request` is everything that makes the same request: method, path, query and body."""
 
         def derived(purpose: str) -> bytes:
-            asker = f"{principal.kind}\n{principal.credential_id}\n{principal.name}"
+            asker = f"{principal.kind}\n{principal.credential_id or principal.member_id}\n{principal.name}"
             return hasher(f"idempotency {purpose}\n{asker}\n{key}")
 
         # Under a key of its own: a body may hold a secret that could be guessed from a plain hash.

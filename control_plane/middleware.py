@@ -1,4 +1,4 @@
-"""What every HTTP request passes before it reaches a route: a request id and a bound on its body. Pure ASGI."""
+"""What every HTTP request passes before it reaches a route: a request id, bounds, and a word to caches. Pure ASGI."""
 
 import re
 from typing import Any, ClassVar
@@ -48,6 +48,27 @@ class RequestId:
             await send(message)
 
         await self.app(scope, receive, send_with_id)
+
+
+class NotKept:
+    """Let no browser and no proxy keep an answer of the API, which may show a key once; `ETag` works all the same."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/v1"):
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_rule(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", [])
+                if all(name.lower() != b"cache-control" for name, _ in headers):
+                    message["headers"] = [*headers, (b"cache-control", b"no-store")]
+            await send(message)
+
+        await self.app(scope, receive, send_with_rule)
 
 
 class HeaderLimit:

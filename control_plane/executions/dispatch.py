@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.auth import browser_sessions
 from control_plane.db import Database, now
 from control_plane.environments import provisioning
 from control_plane.executions import service as executions
@@ -131,6 +132,7 @@ class Dispatcher:
             try:
                 await self.reconcile()
                 await forget_expired(self._database)
+                await browser_sessions.forget_ended(self._database)
             except OrchestratorUnavailable as error:
                 logger.warning("reconciling is delayed: %s", error)
             except Exception:

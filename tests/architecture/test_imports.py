@@ -69,7 +69,7 @@ def test_the_seven_packages_are_named_once_and_all_lists_agree() -> None:
 
     assert sorted(project["hatch"]["build"]["targets"]["wheel"]["packages"]) == PACKAGES
     assert sorted(project["importlinter"]["root_packages"]) == PACKAGES
-    assert sorted(set(project["mypy"]["packages"]) - {"benchmarks"}) == PACKAGES
+    assert sorted(set(project["mypy"]["packages"]) - {"benchmarks", "docs.reference"}) == PACKAGES
 
 
 @pytest.mark.parametrize("package", PACKAGES)

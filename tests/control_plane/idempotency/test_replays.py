@@ -1,10 +1,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from control_plane.auth.credentials import Hasher
+from control_plane.auth.principals import Kind, Principal
+from control_plane.idempotency import Asked
 from control_plane.settings import Settings
 from tests.orchestrator import FakeOrchestrator
 from tests.serving import api_server
@@ -112,6 +116,16 @@ async def test_another_credential_of_the_organization_is_not_told_the_answer(acm
         response = await other.post("/projects", json=PROJECT, headers=KEY)
 
     assert response.json()["code"] == "already_exists"
+
+
+def test_members_of_one_name_are_not_told_each_others_answers() -> None:
+    hasher = Hasher("a-secret-key-of-the-tests-0123456789")
+    ada, other_ada = (Principal(Kind.MEMBER, "Ada", organization_id=uuid4(), member_id=uuid4()) for _ in range(2))
+
+    asked, asked_again = (Asked.of("key", who, b"request", hasher=hasher) for who in (ada, other_ada))
+
+    assert asked.key_hash != asked_again.key_hash
+    assert asked.cipher_key != asked_again.cipher_key
 
 
 async def test_a_credential_without_the_permission_is_refused_with_any_key(acme: Tenant) -> None:
