@@ -22,7 +22,7 @@ from flows.agent_execution import execute_agent
 from tests.docs.pages import text
 from tests.flows.prefect_api import PrefectApi, prefect_api
 from tests.orchestrator import FakeOrchestrator
-from tests.tenants import Tenant, create_tenant, created
+from tests.tenants import JOINING, Tenant, client, create_tenant, created
 
 pytestmark = pytest.mark.integration
 
@@ -95,10 +95,13 @@ async def _worker(
         while True:
             execution_id = await orchestrator.waiting.get()
             execution = (await demo.client.get(f"/executions/{execution_id}")).json()
-            path = f"/environments/{execution['environment_id']}/worker-keys"
-            issued = await created(demo.client, path, {"name": str(execution_id)})
+            path = f"/environments/{execution['environment_id']}"
+            work_pool = (await demo.client.get(path)).json()["work_pool"]
+            issued = await created(demo.client, f"{path}/worker-keys", {"name": str(execution_id)})
+            async with client(api_url, issued["key"]) as joining:
+                session = await created(joining, f"/work-pools/{work_pool}/start", JOINING)
             monkeypatch.setenv("CONTROL_PLANE_URL", api_url)
-            monkeypatch.setenv("CONTROL_PLANE_API_KEY", issued["key"])
+            monkeypatch.setenv("CONTROL_PLANE_API_KEY", session["session_token"])
             async with prefect.used():
                 await execute_agent.fn(str(execution_id))
 
