@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 PUBLIC = {
     "/openapi.json",
     "/api/docs",
-    "/api/docs/files",
+    "/docs/oauth2-redirect",
     "/api/redoc",
     "/health",
     "/ready",
