@@ -1,4 +1,4 @@
-"""Worker keys: with one, workers of its environment, and of no other, claim executions."""
+"""Worker keys: with one, workers join its environment, and no other."""
 
 from uuid import UUID
 

@@ -35,7 +35,7 @@ async def claim(
     hasher: Hashing,
     settings: Configured,
 ) -> Claim:
-    """Take an execution of the worker key's environment and receive the token that opens it."""
+    """Take an execution of the worker's environment and receive the token that opens it."""
     return await claims.claim(session, worker, execution_id, body, hasher=hasher, settings=settings)
 
 

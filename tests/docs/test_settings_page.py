@@ -19,8 +19,9 @@ FIELDS = {f"CONTROL_PLANE_{name.upper()}": field for name, field in Settings.mod
 WORKERS = {f"CONTROL_PLANE_WORKER_{name.upper()}" for name in WorkerSettings.model_fields}
 ELSEWHERE = {
     name
-    for path in [*(ROOT / "control_plane" / "cli").glob("*.py"), *(ROOT / "flows").glob("*.py")]
-    for name in re.findall(r'"(CONTROL_PLANE_[A-Z_]+)"', path.read_text(encoding="utf-8"))
+    for folder in ("control_plane/cli", "control_plane/wire", "flows", "workpools")
+    for path in (ROOT / folder).glob("*.py")
+    for name in re.findall(r'"(CONTROL_PLANE_[A-Z_]+[A-Z])"', path.read_text(encoding="utf-8"))
 }
 """What the command line and workers read besides the settings of the API server."""
 

@@ -6,6 +6,7 @@ A new route is added here. Text such as `"{agent_id}"` stands for something that
 
 from typing import Any
 
+from control_plane.wire.executions import MOST_OFFERS
 from tests.tenants import JOINING
 from tests.worker import message
 
@@ -44,6 +45,10 @@ BODIES: dict[Route, Any] = {
     ("POST", "/worker-queues/{queue_id}/start"): JOINING,
     ("POST", "/work-pools/{work_pool}/start"): JOINING,
     ("POST", "/environments/{environment_id}/join-tokens"): {"name": "mine now"},
+    ("POST", "/workers/{worker_id}/drain"): None,
+    ("POST", "/workers/{worker_id}/revoke"): None,
+    ("POST", "/worker-sessions/{session_id}/renew"): None,
+    ("POST", "/worker-sessions/current/heartbeat"): {"running": 1},
     ("POST", "/policies"): {"name": "mine_now", "module": MODULE},
     ("POST", "/policies/validate"): {"module": MODULE},
     ("POST", "/policies/evaluate"): {"policies": ["{policy_name}"]},
@@ -78,6 +83,7 @@ MORE_BODIES: dict[Route, list[Any]] = {
         {"policy": "{other_policy}", "scope": "project", "project_id": "{project_id}"},
         {"policy": "{other_policy}", "scope": "organization"},
     ],
+    ("POST", "/work-pools/{work_pool}/start"): [JOINING | {"worker_queue": "{queue_name}"}],
     ("POST", "/llm/openai/v1/chat/completions"): [CHAT | {"stream": True}],
 }
 """What else its owner may send there, where another body names other things."""
@@ -96,6 +102,8 @@ FILTERS: dict[Route, str] = {
     ("/environments", "project_id"): "project_id",
     ("/worker-queues", "environment_id"): "environment_id",
     ("/worker-queues", "name"): "queue_name",
+    ("/workers", "environment_id"): "environment_id",
+    ("/workers", "worker_queue_id"): "queue_id",
     ("/policies", "name"): "policy_name",
     ("/agents", "name"): "agent_name",
     ("/agents", "environment_id"): "environment_id",
@@ -108,11 +116,24 @@ FILTERS: dict[Route, str] = {
 }
 """For each path and query parameter that names something: what it names."""
 
-NAMING_NOTHING = {"limit", "cursor", "after", "against", "since", "until", "status", "action", "resource_type"}
+NAMING_NOTHING = {
+    "limit",
+    "cursor",
+    "after",
+    "against",
+    "since",
+    "until",
+    "status",
+    "action",
+    "resource_type",
+}
 """Query parameters that name nothing of a tenant. Cursors have a test of their own."""
 
-ALWAYS_SENT = {("DELETE", "/organizations/{organization_id}"): {"confirm": "{organization_slug}"}}
-"""Query parameters without which an operation can't be asked."""
+ALWAYS_SENT = {
+    ("DELETE", "/organizations/{organization_id}"): {"confirm": "{organization_slug}"},
+    ("GET", "/worker/queues/current/offers"): {"most": str(MOST_OFFERS), "wait_seconds": "0"},
+}
+"""Query parameters without which an operation can't be asked, or wouldn't show all that it can. Nobody here waits."""
 
 HEADERS = {"idempotency-key", "if-match", "if-none-match", "last-event-id"}
 """The headers of operations that the attempts fill with what is somebody else's."""

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30
 """A stream that opens where it should not never ends."""
 _ECHOING = ("instance", "detail")
 _IDENTITY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TAG_OR_KEY = re.compile(r'"[0-9a-f]{32}"|cp_[a-z]+_[\w-]{43}')
+_TAG_OR_KEY = re.compile(r'"[0-9a-f]{32}"|(?:cp_[a-z]+|cp[js])_[\w-]{43}')
 _OF_AUTHENTICATION = ("authenticate(", "recognise_member(", "SET last_used_at", "SET issuer")
 _statements: ContextVar[list[str] | None] = ContextVar("the statements of the request", default=None)
 
@@ -115,7 +115,7 @@ def _exact(text: str) -> set[str]:
 
 def _parts(answer: Answer) -> tuple[str, str]:
     headers = "\n".join(f"{name}: {value}" for name, value in answer.headers)
-    body = json.loads(answer.body) if answer.status >= 400 else None
+    body = json.loads(answer.body) if answer.status >= 400 and answer.body else None
     if not isinstance(body, dict):
         return f"{headers}\n{answer.body}", ""
     echoed = [str(body.pop(name, "")) for name in _ECHOING]

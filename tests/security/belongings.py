@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.tenants import Tenant
+from tests.tenants import JOINING, Tenant
 from tests.worker import message
 
 SEVERAL = 3
 RUNNING, PENDING = 1, 2
 """Which of the executions is claimed, and which waits to be; the first has ended, the last is a spare one."""
+CLAIMING = 1
+"""Which worker key and session carry executions out; the first may be revoked, the last goes with its key."""
 
 
 class Said(NamedTuple):
@@ -140,7 +142,7 @@ async def furnish_project(http: httpx.AsyncClient, within: Place, *, marker: str
         word = f"{marker}-{number}"
         body = {"name": word, "slug": word, "project_id": owner.values["project_id"][0]}
         environment = await owner.make("/environments", body)
-        owner.note(environment_id=environment["id"], environment_slug=word)
+        owner.note(environment_id=environment["id"], environment_slug=word, work_pool=environment["work_pool"])
     for number in range(SEVERAL):
         await _fill_environment(owner, number, policy=within.values["policy_name"][0], model=model)
     await _bind_policy(owner, within.values["policy_name"][0])
@@ -165,6 +167,7 @@ async def _fill_environment(owner: _Owner, number: int, *, policy: str, model: s
     key = await owner.make(f"{below}/worker-keys", {"name": word})
     owner.note(queue_id=queue["id"], queue_name=word, worker_key_id=key["id"])
     owner.keys[f"worker {number}"] = key["key"]
+    await _join(owner, number)
     await owner.make("/secrets", {"name": word, "value": f"{word} value", "environment_id": environment_id})
     agent = await owner.make(
         "/agents",
@@ -178,6 +181,22 @@ async def _fill_environment(owner: _Owner, number: int, *, policy: str, model: s
     )
     await owner.ask("PATCH", f"/agents/{agent['id']}", {"instructions": word})
     owner.note(name=word, agent_id=agent["id"], agent_name=word)
+
+
+async def _join(owner: _Owner, number: int) -> None:
+    """One worker with a worker key, another with the owner's own: only what it began with renews a session."""
+    word, environment_id = f"{owner.marker}-{number}", owner.values["environment_id"][0]
+    start = f"/worker-queues/{owner.values['queue_id'][0]}/start"
+    request = JOINING | {"name": word, "hostname": word}
+    with_key = await owner.ask("POST", start, request, key=owner.keys[f"worker {number}"])
+    owner.note(worker_id=with_key["session_id"])
+    owner.keys[f"session {number}"] = with_key["session_token"]
+    as_owner = await owner.make(start, request)
+    owner.note(session_id=as_owner["session_id"])
+    owner.keys[f"session of the owner {number}"] = as_owner["session_token"]
+    join_token = await owner.make(f"/environments/{environment_id}/join-tokens", {"name": word})
+    owner.note(join_token_id=join_token["id"])
+    owner.keys[f"join token {number}"] = join_token["token"]
 
 
 async def _bind_policy(owner: _Owner, policy: str) -> None:
@@ -199,8 +218,8 @@ async def _execute(owner: _Owner) -> None:
 
 
 async def _report(owner: _Owner, execution_id: str) -> str:
-    path, worker_key = f"/worker/executions/{execution_id}", owner.keys["worker 0"]
-    claim = await owner.ask("POST", f"{path}/claim", {"worker": owner.marker}, key=worker_key)
+    path, session = f"/worker/executions/{execution_id}", owner.keys[f"session {CLAIMING}"]
+    claim = await owner.ask("POST", f"{path}/claim", {"worker": owner.marker}, key=session)
     token: str = claim["execution_token"]
     await owner.ask("POST", f"{path}/events", {"fence": 1, "events": [message(1, owner.marker)]}, key=token)
     return token

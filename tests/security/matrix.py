@@ -9,13 +9,14 @@ from uuid import UUID, uuid5
 from tests.security.attempts import Answer, Attempt, Canaries, Sender
 from tests.security.belongings import SEVERAL, Place
 from tests.security.holders import Holder
-from tests.security.operations import Form, Operation, operations
+from tests.security.operations import Form, Operation, gateway_operations, operations
 from tests.security.world import World
 
 NOBODY = UUID("6d0a3f5e-4b1c-4f7a-9a55-7c1f0a9b2e33")
 """What the ids are derived from that nobody has."""
-_REFUSED_BY_NAME = {"/llm/openai/v1/chat/completions": 403}
-"""Where something in the body decides what one may do: the model, which every execution has one of."""
+_REFUSED_BY_NAME = {"/llm/openai/v1/chat/completions": 403, "/work-pools/{work_pool}/start": 404}
+"""Where something in the body is answered in another way: the model, which every execution has one of, decides what one
+may do; the queue to join is part of the address, as it is where no pool is named."""
 
 
 @dataclass(slots=True)
@@ -101,14 +102,14 @@ async def ask_about_others(world: World, holder: Holder) -> Judged:
 
 async def ask_without_right(world: World, holder: Holder) -> Judged:
     """Everything the holder may not do: refused, whatever it is about."""
-    closed = [one for one in operations() if not holder.opens(one.permission)]
+    closed = [one for one in [*operations(), *gateway_operations()] if not holder.opens(one.permission)]
     places = [holder.own, *holder.foreign, world.parties.globex]
     return await _always(world, holder.headers, closed, places, status=403, canaries=holder.canaries)
 
 
 async def ask_with_dead(world: World, headers: Mapping[str, str]) -> Judged:
     """Everything, with a credential that doesn't count."""
-    closed = [one for one in operations() if one.permission is not None]
+    closed = [one for one in [*operations(), *gateway_operations()] if one.permission is not None]
     owner = world.holders["an owner's key"]
     return await _always(world, headers, closed, [owner.own, *owner.foreign], status=401, canaries=owner.canaries)
 

@@ -16,6 +16,18 @@ from tests.orchestrator import FakeOrchestrator
 from tests.security import addressed
 
 PREFIX = "/api/v1"
+GATEWAY = f"{PREFIX}/prefect/api"
+"""Below it is what Prefect's clients ask. It stands in no document of ours, and what one may do there decides Prefect's
+own things, so `test_prefect_gateway` asks it about others with a real Prefect behind it. Here everybody tries it who
+has no right to."""
+_STANDING_IN = {
+    "name": "work_pool",
+    "deployment_id": "agent_id",
+    "flow_id": "agent_id",
+    "flow_run_id": "execution_id",
+    "path:path": "agent_name",
+}
+"""What of ours is put where the gateway expects something of Prefect's."""
 _NAMED = re.compile(r"\{(\w+)\}")
 
 
@@ -109,6 +121,12 @@ def operations() -> list[Operation]:
 
 
 @cache
+def gateway_operations() -> list[Operation]:
+    """Those of the gateway to Prefect. Its WebSockets are tried in `test_prefect_gateway`."""
+    return [*_read_gateway()]
+
+
+@cache
 def _application() -> Any:
     settings = Settings.model_validate({"database_url": "postgresql://nobody@localhost/x", "secret_key": "x" * 32})
     return create_app(settings, orchestrator=FakeOrchestrator())
@@ -128,4 +146,22 @@ def _read() -> Iterator[Operation]:
                 headers=frozenset(one["name"].lower() for one in parameters if one["in"] == "header"),
                 query=frozenset(one["name"] for one in parameters if one["in"] == "query"),
                 reads_body="requestBody" in described,
+            )
+
+
+def _read_gateway() -> Iterator[Operation]:
+    for route, named in named_permissions().items():
+        method, path = route.split()
+        if path.startswith(GATEWAY) and method != "ANY":
+            for expected, ours in _STANDING_IN.items():
+                path = path.replace(f"{{{expected}}}", f"{{{ours}}}")
+            yield Operation(
+                method=method,
+                path=path.removeprefix(PREFIX),
+                prefix=PREFIX,
+                permission=next(iter(named)),
+                success=200,
+                headers=frozenset(),
+                query=frozenset(),
+                reads_body=False,
             )

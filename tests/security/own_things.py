@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.security import addressed
 from tests.security.attempts import Answer, Attempt, Sender
 from tests.security.belongings import PENDING, RUNNING, Place
 from tests.security.holders import Holder
@@ -15,6 +16,7 @@ from tests.security.world import World
 _CURSOR = re.compile(r"[?&]cursor=([\w-]+)")
 _EXECUTION = {"claim": PENDING, "plan": RUNNING, "events": RUNNING, "lease": RUNNING, "finish": RUNNING}
 """Which execution a worker asks about, by the end of the path."""
+_NOTHING = {"[]", '{"offers":[]}'}
 
 
 async def do_everything(world: World) -> Judged:
@@ -23,7 +25,8 @@ async def do_everything(world: World) -> Judged:
     made = [*world.holders["an owner's key"].own.values]
     # What ends something at the end, and what was made last first, so that what is in something goes before it.
     deletions = sorted(
-        (one for one in operations() if one.method == "DELETE"), key=lambda one: -made.index(one.names[-1])
+        (one for one in operations() if one.method == "DELETE"),
+        key=lambda one: -made.index(one.names[-1]) if one.names else -len(made),
     )
     others = sorted(
         (one for one in operations() if one.method != "DELETE"), key=lambda one: one.path.endswith("/finish")
@@ -52,7 +55,7 @@ async def read_everything(world: World, holder: Holder) -> Judged:
     cursors = await _cursors(world)
     for operation in operations():
         if operation.method == "GET" and holder.opens(operation.permission):
-            plain = Form(None, {})
+            plain = Form(None, addressed.ALWAYS_SENT.get(operation.route, {}))
             values = _own(operation, plain, holder.own)
             attempts = [
                 *(
@@ -67,7 +70,7 @@ async def read_everything(world: World, holder: Holder) -> Judged:
                     attempt,
                     answer,
                     f"isn't {operation.success}" if answer.status != operation.success else None,
-                    "finds nothing" if answer.body == "[]" and not attempt.query else None,
+                    "finds nothing" if answer.body in _NOTHING and not attempt.query else None,
                 )
     judged.attempts = sender.sent
     return judged
@@ -101,9 +104,7 @@ async def say_the_same(world: World) -> Judged:
 
 
 def _own(operation: Operation, form: Form, own: Place) -> dict[str, str]:
-    first = (
-        0 if operation.prefix == "" or "/worker/" not in operation.path else _EXECUTION[operation.path.split("/")[-1]]
-    )
+    first = _EXECUTION[operation.path.split("/")[-1]] if operation.path.startswith("/worker/executions/") else 0
     chosen = {name: own.values[name][0] for name in {*operation.names, *form.names}}
     for name in operation.names[-1:]:
         spare = -1 if operation.method == "DELETE" else min(first, len(own.values[name]) - 1)

@@ -17,7 +17,7 @@ from control_plane.settings import Settings
 from tests.conftest import TestDatabase, _created
 from tests.security.belongings import SEVERAL
 from tests.security.matrix import ask_about_others, ask_with_dead, ask_without_right
-from tests.security.operations import operations
+from tests.security.operations import GATEWAY, gateway_operations, named_permissions, operations
 from tests.security.own_things import do_everything, read_everything, say_the_same
 from tests.security.world import World, opened
 from tests.tenants import ENCRYPTION_KEY, OPERATOR_KEY
@@ -29,6 +29,8 @@ ABOUT_OTHERS = {
     "an owner's sign-in token": 600,
     "the admin of another project": 700,
     "a worker key": 10,
+    "a used join token": 10,
+    "a worker session": 10,
     "an execution token": 60,
 }
 """Whoever has some rights, and how often they try at least to use these on what isn't theirs."""
@@ -38,6 +40,8 @@ WITHOUT_RIGHT = {
     "an owner's sign-in token": 40,
     "the admin of another project": 300,
     "a worker key": 800,
+    "a used join token": 800,
+    "a worker session": 800,
     "an execution token": 800,
     "the operator": 600,
     "a member of another organization than named": 650,
@@ -54,6 +58,12 @@ WITH_DEAD = {
     "the key of a disabled service account": 650,
     "an expired sign-in token": 650,
     "an expired execution token": 650,
+    "a revoked worker session": 650,
+    "an expired worker session": 650,
+    "the session of a revoked worker key": 650,
+    "the execution token of a revoked worker": 650,
+    "a revoked join token": 650,
+    "an expired join token": 650,
 }
 """Credentials that don't count, and how often they are tried at least."""
 
@@ -87,6 +97,14 @@ async def fresh(test_database: TestDatabase, settings: Settings) -> AsyncIterato
     """The same, for one test that changes what is its own."""
     async with opened(test_database, with_issuer(settings)) as world:
         yield world
+
+
+def test_every_operation_that_needs_a_permission_is_tried() -> None:
+    tried = {f"{one.method} {one.prefix}{one.path}" for one in operations()}
+    needing = {route for route, named in named_permissions().items() if named}
+
+    assert {route for route in needing - tried if not route.split()[1].startswith(GATEWAY)} == set()
+    assert len(gateway_operations()) == len({one for one in needing if GATEWAY in one and not one.startswith("ANY")})
 
 
 def test_how_to_ask_is_known_of_every_operation() -> None:

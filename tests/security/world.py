@@ -26,6 +26,11 @@ ACME, SHOP, BANK, GLOBEX = "acmecanary", "shopcanary", "bankcanary", "globexcana
 _BASE_URL = "http://control-plane.test"
 _CHANGING: Final = ["last_used_at", "attend_at"]
 """Columns in which background work notes what it did."""
+_DISPATCHED: Final = (
+    "UPDATE executions SET status = 'scheduled', flow_run_id = coalesce(flow_run_id, gen_random_uuid())"
+    " WHERE status = 'pending'"
+)
+"""What the dispatcher would have done: executions are on offer to workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,14 @@ async def opened(database: TestDatabase, settings: Settings) -> AsyncIterator[Wo
         whole, (project,) = await _organization(app, GLOBEX, {GLOBEX: ""}, issuer=issuer.url)
         # So that nothing changes by itself any more.
         await app.state.dispatcher.stop()
+        await database.change(_DISPATCHED)
         parties = Parties(acme=acme, shop=shop, bank=bank, globex=whole.joined(project))
         async with client(app, acme.keys["owner"]) as owner, client(app, OPERATOR_KEY) as operator:
             dead = await dead_credentials(owner, parties, issuer=issuer, database=database)
             existing = await rows(database)
             of_globex = {row for row in existing if parties.globex.values["organization_id"][0] in row}
             living = await holders(owner, operator, parties, issuer=issuer, seen=existing - of_globex, unseen=of_globex)
+            await database.change(_DISPATCHED)
         yield World(http, database, parties, living, dead, await rows(database))
 
 

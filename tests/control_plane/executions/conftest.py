@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.agents import service as agents
 from control_plane.agents.schemas import AgentCreate, LlmConfig
@@ -15,6 +16,8 @@ from control_plane.auth.credentials import Hasher
 from control_plane.auth.principals import ExecutionPrincipal, Kind, Principal, WorkerPrincipal
 from control_plane.db import Database
 from control_plane.environments import service as environments
+from control_plane.environments import worker_keys
+from control_plane.environments.models import Environment
 from control_plane.environments.schemas import EnvironmentCreate
 from control_plane.events import service as events
 from control_plane.events.models import Event
@@ -24,12 +27,15 @@ from control_plane.executions.dispatch import Dispatcher
 from control_plane.executions.models import Execution
 from control_plane.executions.schemas import ExecutionCreate, ExecutionInputCreate
 from control_plane.organizations import service as organizations
-from control_plane.organizations.schemas import OrganizationCreate
+from control_plane.organizations.schemas import KeyCreate, OrganizationCreate
 from control_plane.projects import service as projects
 from control_plane.projects.schemas import ProjectCreate
 from control_plane.settings import Settings
 from control_plane.wire.executions import Claim, ClaimRequest, FinalStatus, Finish
+from control_plane.wire.joining import JoinRequest
+from control_plane.workers import sessions as worker_sessions
 from tests.orchestrator import FakeOrchestrator
+from tests.tenants import JOINING
 
 HASHER = Hasher("a-secret-key-of-the-tests-0123456789")
 
@@ -43,6 +49,7 @@ class Shop:
     organization_id: UUID
     environment_id: UUID
     agent_id: UUID
+    worker: WorkerPrincipal
 
     async def start(self) -> UUID:
         principal = Principal(Kind.API_KEY, "tests", organization_id=self.organization_id)
@@ -51,11 +58,10 @@ class Shop:
             return (await executions.start(session, principal, body)).execution.id
 
     async def claim(self, execution_id: UUID) -> Claim:
-        worker = WorkerPrincipal(self.organization_id, self.environment_id, "worker")
         async with self.database.tenant(self.organization_id) as session:
             return await claims.claim(
                 session,
-                worker,
+                self.worker,
                 execution_id,
                 ClaimRequest(worker="worker-1"),
                 hasher=HASHER,
@@ -113,7 +119,28 @@ async def shop(database: Database, settings: Settings) -> Shop:
             organization.id,
             AgentCreate(name="Assistant", environment_id=environment.id, llm_config=LlmConfig(**model)),
         )
-    return Shop(database, settings, organization.id, environment.id, current.agent.id)
+        owner = Principal(Kind.API_KEY, "tests", organization_id=organization.id)
+        worker = await _joined(session, owner, environment, settings=settings)
+    return Shop(database, settings, organization.id, environment.id, current.agent.id, worker)
+
+
+async def _joined(
+    session: AsyncSession, owner: Principal, environment: Environment, *, settings: Settings
+) -> WorkerPrincipal:
+    key = (await worker_keys.create(session, owner, environment.id, KeyCreate(name="key"), hasher=HASHER)).credential
+    holder = Principal(
+        Kind.WORKER_KEY,
+        key.name,
+        organization_id=environment.organization_id,
+        credential_id=key.id,
+        environment_id=environment.id,
+    )
+    joined = await worker_sessions.start_in_pool(
+        session, holder, environment.work_pool, JoinRequest(**JOINING), hasher=HASHER, settings=settings
+    )
+    return WorkerPrincipal(
+        joined.organization_id, joined.environment_id, joined.worker_queue.id, joined.session_id, "worker-1"
+    )
 
 
 @pytest.fixture

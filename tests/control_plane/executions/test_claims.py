@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.tenants import Tenant, client, created
-from tests.worker import Claimed, claimed
+from tests.worker import Claimed, claimed, joined
 
 pytestmark = pytest.mark.integration
 
@@ -105,9 +105,10 @@ async def test_an_execution_of_another_environment_does_not_exist_for_a_worker(a
     body = {"name": "Production", "slug": "production", "project_id": acme.project["id"]}
     environment = await created(acme.client, "/environments", body)
     key = await created(acme.client, f"/environments/{environment['id']}/worker-keys", {"name": "elsewhere"})
+    session = await joined(api_url, key["key"], f"work-pools/{environment['work_pool']}")
     execution = await acme.start()
 
-    async with client(api_url, key["key"]) as elsewhere:
+    async with client(api_url, session["session_token"]) as elsewhere:
         response = await elsewhere.post(f"/worker/executions/{execution['id']}/claim", json={"worker": "x"})
 
     assert response.status_code == 404

@@ -77,7 +77,9 @@ async def test_the_token_of_a_lost_worker_dies_with_the_execution(
     await dispatcher.attend(shop.organization_id, execution_id)
 
     async with database.tenant(shop.organization_id) as session:
-        remaining = await session.scalar(text("SELECT max(expires_at - now()) FROM credentials"))
+        remaining = await session.scalar(
+            text("SELECT max(expires_at - now()) FROM credentials WHERE execution_id = :id"), {"id": execution_id}
+        )
     assert remaining <= timedelta(minutes=1)
 
 
