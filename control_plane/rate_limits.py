@@ -22,7 +22,9 @@ from control_plane.auth.credentials import PREFIXES
 from control_plane.auth.principals import Kind
 from control_plane.problems import TooManyRequests, send_problem
 
-_OF_MACHINES = tuple(PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.WORKER_SESSION, Kind.EXECUTION_TOKEN))
+_OF_MACHINES = tuple(
+    PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.JOIN_TOKEN, Kind.WORKER_SESSION, Kind.EXECUTION_TOKEN)
+)
 _LIMITED = "/api/v1"
 _SIGN_IN = ("/auth/sign-in", "/auth/callback", "/auth/sign-out")
 _SIGN_IN_RATE, _SIGN_IN_BURST = 5, 100

@@ -14,7 +14,7 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelling, Scheduled
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_name
 from deployments.orchestrator import (
@@ -32,9 +32,17 @@ _DEFAULT_QUEUE = "default"
 """Prefect makes one in each work pool and lets nobody delete it."""
 _MOST_LISTED = 200
 """Prefect lists no more at once; an environment has at most half as many queues."""
-_ATTEMPTS = 4
 _REMOVALS_AT_ONCE = 20
 """Prefect deletes 50 flow runs a request: a thousand, then the reconciler has time for others."""
+
+
+class _Busy(OrchestratorUnavailable):
+    """Prefect would have us come again: on SQLite, one of two transactions that meet is told so at once."""
+
+
+_come_again = retry(
+    retry=retry_if_exception_type(_Busy), stop=stop_after_attempt(4), wait=wait_random(0.02, 0.2), reraise=True
+)
 
 
 class PrefectOrchestrator:
@@ -51,6 +59,7 @@ class PrefectOrchestrator:
         self._profile = context.profile
         self._settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
 
+    @_come_again
     async def ensure_environment(self, work_pool: str, queues: Sequence[Queue]) -> None:
         """Create or correct the work pool, its deployment and its queues."""
         await self._ensure_pool(work_pool)
@@ -75,6 +84,7 @@ class PrefectOrchestrator:
                     is_paused=queue.paused,
                 )
 
+    @_come_again
     async def remove_environment(self, work_pool: str) -> bool:
         """Delete the flow runs of the deployment, a thousand at once, then the deployment and the work pool."""
         self._deployments.pop(work_pool, None)
@@ -105,21 +115,13 @@ class PrefectOrchestrator:
                 enforce_parameter_schema=False,
             )
 
+    @_come_again
     async def start(self, request: RunRequest) -> UUID:
         """Create the flow run; Prefect's idempotency key makes a repeat find the one that exists."""
         if request.work_pool not in self._deployments:
             await self._ensure_pool(request.work_pool)
         try:
-            # On SQLite, of two transactions that meet one is told to come again at once.
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(OrchestratorUnavailable),
-                stop=stop_after_attempt(_ATTEMPTS),
-                wait=wait_random(0.02, 0.2),
-                reraise=True,
-            ):
-                with attempt:
-                    run_id = await self._create_run(request)
-            return run_id
+            return await self._create_run(request)
         except ObjectNotFound:
             # The server was replaced by an empty one since we looked.
             await self._ensure_pool(request.work_pool)
@@ -137,6 +139,7 @@ class PrefectOrchestrator:
             )
         return run.id
 
+    @_come_again
     async def cancel(self, run_id: UUID) -> None:
         """Ask Prefect to cancel the run."""
         status = await self.status(run_id)
@@ -145,6 +148,7 @@ class PrefectOrchestrator:
         async with self._client() as client:
             await client.set_flow_run_state(run_id, Cancelling())
 
+    @_come_again
     async def status(self, run_id: UUID) -> RunStatus:
         """The state Prefect has for the run."""
         try:
@@ -213,6 +217,8 @@ def _explained(status: int) -> Exception:
         return OrchestratorUnavailable(
             "Prefect refuses our credential; set CONTROL_PLANE_PREFECT_AUTH_STRING to its auth string"
         )
+    if status == 503:
+        return _Busy("Prefect answered 503")
     if status in {408, 429} or status >= 500:
         return OrchestratorUnavailable(f"Prefect answered {status}")
     return OrchestratorRefused(f"Prefect answered {status}; its log says why")

@@ -24,6 +24,8 @@ class Presented:
 
 def of(request: Request) -> Presented:
     """The cookies of a request, under the names that count at this server."""
+    if not request.cookies:
+        return Presented(None, None)
     prefix = _prefix(request)
     return Presented(request.cookies.get(prefix + SESSION), request.cookies.get(prefix + _SIGN_IN))
 

@@ -89,6 +89,7 @@ MORE_BODIES: dict[Route, list[Any]] = {
 """What else its owner may send there, where another body names other things."""
 
 FILTERS: dict[Route, str] = {
+    ("/organizations", "slug"): "organization_slug",
     ("/organizations/{organization_id}/roles", "name"): "role_name",
     ("/organizations/{organization_id}/members", "email"): "member_email",
     ("/organizations/{organization_id}/service-accounts", "name"): "service_account_name",

@@ -13,6 +13,7 @@ from psycopg import sql
 from control_plane.api import metadata
 from control_plane.app import create_app
 from control_plane.auth.local_issuer import LocalIssuer
+from control_plane.auth.permissions import Permission
 from control_plane.settings import Settings
 from tests.conftest import TestDatabase
 from tests.orchestrator import FakeOrchestrator
@@ -103,7 +104,7 @@ async def _organization(
 
 
 async def rows(database: TestDatabase) -> set[str]:
-    """Every row of every table, seen past every row policy."""
+    """Every row of every table, seen past every row policy. An export's entry in the audit log is left out."""
     return await asyncio.to_thread(_rows, database.superuser_url)
 
 
@@ -113,7 +114,10 @@ def _rows(url: str) -> set[str]:
             f"{table.name} {row}"
             for table in metadata.sorted_tables
             for (row,) in connection.execute(
-                sql.SQL("SELECT (to_jsonb(t) - %s::text[])::text FROM {} t").format(sql.Identifier(table.name)),
-                [_CHANGING],
+                sql.SQL(
+                    "SELECT (to_jsonb(t) - %s::text[])::text FROM {} t"
+                    " WHERE to_jsonb(t) ->> 'action' IS DISTINCT FROM %s"
+                ).format(sql.Identifier(table.name)),
+                [_CHANGING, Permission.ORGANIZATIONS_EXPORT],
             )
         }
