@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from control_plane.contract import Body, Name, Read
+from control_plane.contract import Body, Name, Read, example
 
 
 class WorkerStatus(StrEnum):
@@ -45,6 +45,8 @@ class WorkerRead(Read):
 
 class JoinTokenCreate(Body):
     """A token with which one worker can join, once."""
+
+    model_config = example(name="build machine", expires_in_seconds=3600)
 
     name: Name
     expires_in_seconds: int = Field(

@@ -18,7 +18,7 @@ from tests.tenants import Tenant, client
 
 pytestmark = pytest.mark.integration
 
-OF_MACHINES = ("/api/v1/worker/", "/api/v1/llm/", "/api/v1/prefect/")
+OF_MACHINES = ("/api/v1/worker/", "/api/v1/worker-sessions/current", "/api/v1/llm/", "/api/v1/prefect/")
 """Protocols of their own, which say themselves how a request is repeated."""
 
 
