@@ -20,7 +20,7 @@ from control_plane.embedded.stack import Stack
 from control_plane.rest import Rest
 
 CLIENTS = 8
-REQUESTS = 2_000
+REQUESTS = 1_000
 WITH_PREFECT = 500
 WARM_UP = 200
 LEAST_RATE = 300.0

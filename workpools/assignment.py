@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from pydantic import Field
-
 from control_plane.wire.executions import Claim
 from control_plane.wire.model import WireModel
 
@@ -11,9 +9,8 @@ from control_plane.wire.model import WireModel
 class Assignment(WireModel):
     """One claimed execution, and the flow run as which it runs.
 
-    Prefect's API is entered with the execution token, or with `prefect_auth_string` where the worker itself has been
-    given Prefect's own password. `claimed_at` is when the claim was asked for, on the clock `time.monotonic`, which all
-    processes of a machine share.
+    Prefect's API is entered with the execution token. `claimed_at` is when the claim was asked for, on the clock
+    `time.monotonic`, which all processes of a machine share.
     """
 
     claim: Claim
@@ -22,7 +19,6 @@ class Assignment(WireModel):
     flow_run_id: UUID
     flow_id: UUID
     prefect_api_url: str
-    prefect_auth_string: str | None = Field(default=None, repr=False)
 
 
 def flow_run_name(agent: str, execution_id: UUID) -> str:

@@ -113,11 +113,8 @@ def carry_out(assignment: Assignment) -> int:
     settings = get_settings_context().settings
     settings.api.url = assignment.prefect_api_url
     settings.api.key = SecretStr(assignment.claim.execution_token)
-    if assignment.prefect_auth_string:
-        settings.api.key, settings.api.auth_string = None, SecretStr(assignment.prefect_auth_string)
-    else:
-        # Prefect's event clients send the key to Prefect Cloud only; a header is all that can be set for them.
-        settings.client.custom_headers = {"Authorization": f"Bearer {assignment.claim.execution_token}"}
+    # Prefect's event clients send the key to Prefect Cloud only; a header is all that can be set for them.
+    settings.client.custom_headers = {"Authorization": f"Bearer {assignment.claim.execution_token}"}
     os.environ["CONTROL_PLANE_URL"] = assignment.control_plane_url
     handed = Handover(claim=assignment.claim, claimed_at=assignment.claimed_at)
     os.environ[CLAIM_VARIABLE] = handed.model_dump_json()
@@ -165,10 +162,8 @@ class _Client(PrefectClient):
 
 @asynccontextmanager
 async def _client(assignment: Assignment, run: FlowRun) -> AsyncIterator[PrefectClient]:
-    auth = assignment.prefect_auth_string
     entered: dict[str, Any] = {
-        "auth_string": auth,
-        "api_key": None if auth else assignment.claim.execution_token,
+        "api_key": assignment.claim.execution_token,
         "httpx_settings": {"verify": trusted()},
     }
     client = _Client(run, assignment.prefect_api_url, **entered)

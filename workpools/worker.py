@@ -234,15 +234,13 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
             await self._report_lost(offer, claim, code)
 
     async def _assignment(self, offer: Offer, claim: Claim, claimed_at: float) -> Assignment:
-        api = get_current_settings().api
         return Assignment(
             claim=claim,
             claimed_at=claimed_at,
             control_plane_url=_url(),
             flow_run_id=offer.flow_run_id,
             flow_id=await self._flow_of(offer.flow_run_id),
-            prefect_api_url=str(api.url),
-            prefect_auth_string=api.auth_string.get_secret_value() if api.auth_string else None,
+            prefect_api_url=str(get_current_settings().api.url),
         )
 
     async def _flow_of(self, flow_run_id: UUID) -> UUID:
