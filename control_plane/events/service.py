@@ -72,7 +72,14 @@ async def read(session: AsyncSession, execution_id: UUID, *, after: int, limit: 
     return list(await session.scalars(statement))
 
 
-async def told_in_full(session: AsyncSession, execution_id: UUID) -> bool:
-    """Whether the event that ends the execution is stored, after which none can follow."""
-    statement = select(Event.number).where(Event.execution_id == execution_id, Event.type == EventType.DONE).limit(1)
-    return await session.scalar(statement) is not None
+async def told_in_full(session: AsyncSession, execution_id: UUID, *, up_to: int) -> bool:
+    """Whether the event that ends the execution, after which none can follow, is among those numbered `up_to` or less.
+
+    One with a higher number may have been stored since the caller read, and has yet to be told.
+    """
+    ended = (
+        select(Event.number)
+        .where(Event.execution_id == execution_id, Event.type == EventType.DONE, Event.number <= up_to)
+        .limit(1)
+    )
+    return await session.scalar(ended) is not None

@@ -38,7 +38,7 @@ async def follow(
                 return
             async with database.tenant(organization_id) as session:
                 batch = await events.read(session, execution_id, after=after, limit=_BATCH)
-                over = not batch and await events.told_in_full(session, execution_id)
+                over = not batch and await events.told_in_full(session, execution_id, up_to=after)
             if over:
                 return
             for event in batch:

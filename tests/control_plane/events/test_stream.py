@@ -1,9 +1,12 @@
 import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from control_plane.events import service as events
+from control_plane.events.models import Event
 from control_plane.settings import Settings
 from tests.clock import five_seconds_later
 from tests.conftest import TestDatabase
@@ -131,3 +134,23 @@ async def test_many_readers_get_the_same_story(acme: Tenant, api_url: str) -> No
 
     assert stories == [stories[0]] * 10
     assert stories[0][-1].type == "done"
+
+
+async def test_a_reader_who_has_just_found_nothing_new_is_told_of_an_end_at_that_very_moment(
+    acme: Tenant, api_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with claimed(acme, api_url) as worker:
+        reading = events.read
+
+        async def read_and_be_overtaken(*arguments: Any, **options: Any) -> list[Event]:
+            found = await reading(*arguments, **options)
+            monkeypatch.setattr(events, "read", reading)
+            await worker.finish()
+            return found
+
+        story = await read(acme, worker.execution_id, most=3)
+        monkeypatch.setattr(events, "read", read_and_be_overtaken)
+
+        rest = await read(acme, worker.execution_id, after=story[-1].number)
+
+    assert rest[-1].type == "done"
