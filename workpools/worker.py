@@ -228,6 +228,10 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
             code = await child.ended
         except ForkServerGone:
             code = -signal.SIGKILL
+        except BaseException:
+            # It has been taken and waits for an assignment, which nobody else will give to it.
+            self._processes.kill(child)
+            raise
         finally:
             del self._at_work[offer.execution_id]
         if code != 0:
