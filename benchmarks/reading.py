@@ -14,7 +14,7 @@ import psycopg
 from benchmarks.figures import Figure, percentile
 from benchmarks.load import Load
 from benchmarks.post_executions import prepared
-from benchmarks.running import progress, running_stack
+from benchmarks.running import paused, progress, running_stack
 from control_plane.embedded.postgres import DATABASE
 from control_plane.embedded.stack import Stack
 
@@ -41,7 +41,7 @@ _COPIES = (
 
 def measure() -> Iterator[Figure]:
     """p99 of one and of a page at a fixed rate, and how much slower pages of a large table are."""
-    with running_stack() as (stack, tenant):
+    with running_stack() as (stack, tenant), paused(stack, "Prefect server"):
         started = prepared(stack, tenant).model_copy(update={"requests": 1})
         started.run()
         load = started.model_copy(
@@ -98,6 +98,7 @@ def _fill(stack: Stack, first: int, last: int) -> None:
         connection.commit()
         connection.autocommit = True
         connection.execute("VACUUM ANALYZE executions")
+        connection.execute("CHECKPOINT")  # or the disk is still busy with the copies while pages are read
 
 
 def _connected(stack: Stack) -> psycopg.Connection:

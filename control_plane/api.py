@@ -1,6 +1,6 @@
 """All routes and all tables in one place."""
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends, FastAPI
 
 from control_plane.agents.router import router as agents
 from control_plane.api_keys.router import router as api_keys
@@ -44,13 +44,12 @@ metadata = Base.metadata
 
 PREFIX = "/api/v1"
 
-router = APIRouter(
-    prefix=PREFIX,
-    dependencies=[Depends(only_known)],
-    responses=problems(MalformedJson, Unauthenticated, Forbidden, BodyTooLarge, Invalid, TooManyRequests, Unavailable),
-)
-# FastAPI goes through them one by one for each request, so what is called most comes first.
-for subject in (
+_PROBLEMS = problems(MalformedJson, Unauthenticated, Forbidden, BodyTooLarge, Invalid, TooManyRequests, Unavailable)
+
+_DIALECTS = (prefect, llm)
+"""What speaks the languages of others: with their errors, and whatever parameters their clients send."""
+
+_SUBJECTS = (
     executions,
     worker,
     wake,
@@ -73,10 +72,16 @@ for subject in (
     service_accounts,
     api_keys,
     audit,
-):
-    router.include_router(subject)
+)
 
-dialects = APIRouter(prefix=PREFIX)
-"""What speaks the languages of others: with their errors, and whatever parameters their clients send."""
-dialects.include_router(prefect)
-dialects.include_router(llm)
+
+def install(app: FastAPI) -> None:
+    """Give `app` every route below `/api/v1`.
+
+    FastAPI goes through the routers one by one for each request, and through those in them again, so there are none in
+    others, and what is called most comes first: workers ask Prefect far more often than anybody asks for anything else.
+    """
+    for dialect in _DIALECTS:
+        app.include_router(dialect, prefix=PREFIX)
+    for subject in _SUBJECTS:
+        app.include_router(subject, prefix=PREFIX, dependencies=[Depends(only_known)], responses=_PROBLEMS)

@@ -12,7 +12,17 @@ from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, S
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.middleware.cors import CORSMiddleware
 
-from control_plane import __version__, api, description, etags, methods, problems, reference_pages, validation
+from control_plane import (
+    __version__,
+    access_log,
+    api,
+    description,
+    etags,
+    methods,
+    problems,
+    reference_pages,
+    validation,
+)
 from control_plane import settings as configuration
 from control_plane.audit.requests import record_request
 from control_plane.auth import local_issuer_router, oidc_sign_in, sign_in_router
@@ -71,8 +81,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     app.add_middleware(HeaderLimit)
     app.add_middleware(NotKept)
     app.add_middleware(RequestId)
-    app.include_router(api.dialects)  # first, because workers ask Prefect far more often than anybody asks for else
-    app.include_router(api.router)
+    api.install(app)
     app.include_router(local_issuer_router.router)
     app.include_router(sign_in_router.router)
     reference_pages.install(app)
@@ -97,6 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     url = settings.database_url.get_secret_value()
     operator_key = settings.operator_key
+    access_log.install()
     async with AsyncExitStack() as stack:
         state.database = Database(url, pool_size=settings.database_pool_size)
         stack.push_async_callback(state.database.close)

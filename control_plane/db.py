@@ -17,7 +17,7 @@ from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, Text, event, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -30,6 +30,7 @@ _ENTER = (
     f"SELECT set_config('role', '{APPLICATION_ROLE}', true), set_config('{ORGANIZATION_SETTING}', %s, true),"
     f" set_config('{PROJECTS_SETTING}', %s, true)"
 )
+_MOVE = text("SELECT set_config(:setting, :organization, true)")
 _NO_PROJECT = str(UUID(int=0))
 
 
@@ -174,19 +175,40 @@ def _with_driver(url: str, driver: str) -> str:
     return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
+@asynccontextmanager
+async def pipelined(session: AsyncSession) -> AsyncIterator[None]:
+    """Send the statements of the block without waiting for each: one round trip for all. None has a result to read.
+
+    What is wrong with any of them is raised at the end of the block, as SQLAlchemy would raise it.
+    """
+    driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    try:
+        async with driver.pipeline():
+            yield
+    except psycopg.Error as error:
+        raise DBAPIError.instance("one of several statements", None, error, psycopg.Error) from error
+
+
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
     """Call once the session's present transaction is committed, and not if it is rolled back."""
     event.listen(session.sync_session, "after_commit", lambda _: call(), once=True)
 
 
+async def enter(session: AsyncSession, organization_id: UUID | None) -> None:
+    """Go on in an organization that the transaction has just made, or in none after it has removed its own."""
+    session.info["organization_id"] = organization_id
+    await session.execute(
+        _MOVE, {"setting": ORGANIZATION_SETTING, "organization": str(organization_id) if organization_id else ""}
+    )
+
+
 @asynccontextmanager
 async def outside(session: AsyncSession) -> AsyncIterator[None]:
     """Leave the organization for a few statements, to write what belongs to none of them; then the session is back."""
-    enter = text("SELECT set_config(:setting, :organization, true)")
     before = await session.scalar(select(func.current_setting(ORGANIZATION_SETTING)))
-    await session.execute(enter, {"setting": ORGANIZATION_SETTING, "organization": ""})
+    await session.execute(_MOVE, {"setting": ORGANIZATION_SETTING, "organization": ""})
     yield
-    await session.execute(enter, {"setting": ORGANIZATION_SETTING, "organization": before})
+    await session.execute(_MOVE, {"setting": ORGANIZATION_SETTING, "organization": before})
 
 
 async def now(session: AsyncSession) -> datetime:

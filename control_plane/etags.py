@@ -68,12 +68,7 @@ def tagged(response: Response, answer: Answer) -> Answer:
 
 
 class _IfMatch:
-    def __init__(
-        self,
-        if_match: Annotated[
-            str | None, Header(max_length=2_000, description="`ETag` of the state you know; another state: 412.")
-        ] = None,
-    ) -> None:
+    def __init__(self, if_match: str | None) -> None:
         self._accepted = {"*"} if if_match is None else _tags(if_match)
 
     def check(self, row: Versioned) -> None:
@@ -83,13 +78,7 @@ class _IfMatch:
 
 
 class _Conditional:
-    def __init__(
-        self,
-        response: Response,
-        if_none_match: Annotated[
-            str | None, Header(max_length=2_000, description="`ETag` of the state you know; the same state: 304.")
-        ] = None,
-    ) -> None:
+    def __init__(self, response: Response, if_none_match: str | None) -> None:
         self._response = response
         # Compression on the way makes a tag weak; for reading it says the same.
         self._known = {tag.removeprefix("W/") for tag in _tags(if_none_match)}
@@ -123,5 +112,22 @@ def _tags(header: str | None) -> set[str]:
     return {tag.strip() for tag in (header or "").split(",")} - {""}
 
 
-IfMatch = Annotated[_IfMatch, Depends()]
-Conditional = Annotated[_Conditional, Depends()]
+async def _if_match(
+    if_match: Annotated[
+        str | None, Header(max_length=2_000, description="`ETag` of the state you know; another state: 412.")
+    ] = None,
+) -> _IfMatch:
+    return _IfMatch(if_match)
+
+
+async def _conditional(
+    response: Response,
+    if_none_match: Annotated[
+        str | None, Header(max_length=2_000, description="`ETag` of the state you know; the same state: 304.")
+    ] = None,
+) -> _Conditional:
+    return _Conditional(response, if_none_match)
+
+
+IfMatch = Annotated[_IfMatch, Depends(_if_match)]
+Conditional = Annotated[_Conditional, Depends(_conditional)]

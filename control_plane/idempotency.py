@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.auth.credentials import Hasher
 from control_plane.auth.principals import Principal
-from control_plane.db import ORGANIZATION_SETTING, Base, Database, TenantOwned
+from control_plane.db import Base, Database, TenantOwned, enter
 from control_plane.problems import Conflict
 
 KEPT = timedelta(hours=24)
@@ -104,7 +104,8 @@ async def claim(session: AsyncSession, asked: Asked) -> Claim | Response:
     """
     creates_organization = session.info.get("organization_id") is None
     if creates_organization:
-        await _enter_new_organization(session, asked)
+        # Who creates an organization is in none. The record needs one, and so the new one's id follows from the key.
+        await enter(session, asked.organization_id)
     fresh = insert(RecordedAnswer).values(
         organization_id=session.info["organization_id"], key_hash=asked.key_hash, fingerprint=asked.fingerprint
     )
@@ -141,15 +142,6 @@ async def forget_expired(database: Database) -> None:
             await session.execute(
                 delete(RecordedAnswer).where(RecordedAnswer.created_at < func.clock_timestamp() - KEPT)
             )
-
-
-async def _enter_new_organization(session: AsyncSession, asked: Asked) -> None:
-    # Who creates an organization is in none. The record needs one, and so the new one's id follows from the key.
-    session.info["organization_id"] = asked.organization_id
-    await session.execute(
-        text("SELECT set_config(:setting, :id, true)"),
-        {"setting": ORGANIZATION_SETTING, "id": str(asked.organization_id)},
-    )
 
 
 def _packed(response: Response, *, without: frozenset[str]) -> bytes:

@@ -29,8 +29,8 @@ class Page:
         self,
         request: Request,
         response: Response,
-        limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="From the `Link` of the page before.")] = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> None:
         self._request = request
         self._response = response
@@ -99,4 +99,13 @@ def _not_ours() -> Invalid:
     return Invalid("This isn't a cursor of ours. Take it from the `Link` header.", location="query.cursor")
 
 
-Paged = Annotated[Page, Depends()]
+async def _page(
+    request: Request,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="From the `Link` of the page before.")] = None,
+) -> Page:
+    return Page(request, response, limit, cursor)
+
+
+Paged = Annotated[Page, Depends(_page)]

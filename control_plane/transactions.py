@@ -14,6 +14,7 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 
 from control_plane.auth.dependencies import audited
+from control_plane.db import pipelined
 from control_plane.idempotency import REPLAYED, Asked, Claim, IdempotencyKeyReused, claim
 from control_plane.json_body import JsonRequest
 from control_plane.problems import problems
@@ -57,9 +58,11 @@ async def _conclude(request: Request, response: Response) -> None:
     if response.status_code >= 400:
         await session.rollback()
         return
-    await audited(request, response, session=session, principal=request.state.principal)
-    if claimed := getattr(request.state, "claim", None):
-        await claimed.record(response)
+    async with pipelined(session):
+        await audited(request, response, session=session, principal=request.state.principal)
+        if claimed := getattr(request.state, "claim", None):
+            await claimed.record(response)
+        await session.commit()
 
 
 async def _idempotency_key(

@@ -125,7 +125,7 @@ def _litellm() -> None:
     """LiteLLM, which a server loads when it starts: it warns while it is imported, and an import happens once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gateway._loaded()
+        gateway.loaded()
 
 
 @pytest.fixture

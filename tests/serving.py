@@ -20,6 +20,7 @@ async def serving(app: Any, *, port: int = 0, lifespan: bool = True) -> AsyncIte
         port=port,
         lifespan="on" if lifespan else "off",
         log_config=None,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
     config.load()

@@ -61,7 +61,7 @@ def _session_token(request: Request) -> str | None:
     return None if "authorization" in request.headers else browser_cookies.of(request).session
 
 
-def _still_valid(
+async def _still_valid(
     request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Callable[[], Coroutine[Any, Any, bool]]:
     async def still_valid() -> bool:
@@ -197,7 +197,7 @@ async def _calling_models(
     return narrowed
 
 
-def _hasher(request: Request) -> Hasher:
+async def _hasher(request: Request) -> Hasher:
     hasher: Hasher = request.app.state.hasher
     return hasher
 

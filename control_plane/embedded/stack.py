@@ -226,7 +226,8 @@ class Stack:
                 "API",
                 [
                     program("uvicorn"),
-                    *("control_plane.app:create_app", "--factory", "--timeout-graceful-shutdown", "5"),
+                    *("control_plane.app:create_app", "--factory"),
+                    *("--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "5"),
                     *("--host", "127.0.0.1", "--port"),
                     str(port),
                 ],

@@ -181,8 +181,10 @@ class Dispatcher:
             if time.monotonic() - asked < STILL_NEW.total_seconds():
                 await self._dispatch(organization_id, run)
                 return
-        # It waited long enough for somebody to have cancelled it, or for another process to have dispatched it.
-        await self.attend(organization_id, run.execution_id)
+            # It waited long enough for somebody to have cancelled it, or for another process to have dispatched it.
+            async with self._database.tenant(organization_id) as session:
+                execution = await executions.get(session, run.execution_id)
+            await self._act(execution)
 
     async def _dispatch(self, organization_id: UUID, run: RunRequest) -> None:
         run_id = await self._orchestrator.start(run)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, select
+from sqlalchemy import Row, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.agents.models import Agent, AgentVersion
@@ -35,6 +36,14 @@ _AROUND = (
         AgentVersion.llm_config,
         AgentVersion.toolsets,
         AgentVersion.policies,
+        policies.applying(
+            AgentVersion.policies.expression,
+            project_id=Environment.project_id.expression,
+            environment_id=Agent.environment_id.expression,
+            agent_id=Agent.id.expression,
+            of=(Agent, AgentVersion, Environment),
+        ).label("applying"),
+        func.now().label("moment"),
     )
     .select_from(Agent)
     .join(AgentVersion, and_(AgentVersion.agent_id == Agent.id, AgentVersion.version == Agent.version))
@@ -54,12 +63,13 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an execution belongs, and the work pool that carries it out."""
+    """Where an execution belongs, the work pool that carries it out, and when its transaction began."""
 
     organization_id: UUID
     project_id: UUID
     environment_id: UUID
     work_pool: str
+    moment: datetime
 
 
 async def plan(
@@ -69,7 +79,7 @@ async def plan(
     around = (await session.execute(_AROUND, {"agent_id": agent_id})).one_or_none()
     if around is None:
         raise NotFound.of("agent", agent_id)
-    place = Place(around.organization_id, around.project_id, around.environment_id, around.work_pool)
+    place = Place(around.organization_id, around.project_id, around.environment_id, around.work_pool, around.moment)
     planned = Plan(
         execution_id=execution_id,
         organization=Named(id=around.organization_id, name=around.organization),
@@ -84,13 +94,7 @@ async def plan(
         ),
         model=_model(around),
         toolsets=[ToolsetPlan(name=name) for name in around.toolsets],
-        policies=await policies.applying(
-            session,
-            around.policies,
-            project_id=around.project_id,
-            environment_id=around.environment_id,
-            agent_id=around.agent_id,
-        ),
+        policies=policies.decided_by(around.policies, around.applying),
         input=ExecutionInput(message=asked.message, context=asked.context),
         requested_by=requested_by,
     )

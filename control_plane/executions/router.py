@@ -31,7 +31,7 @@ from control_plane.transactions import TenantRoute
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=TenantRoute)
 
 
-def _dispatcher(request: Request) -> Dispatcher:
+async def _dispatcher(request: Request) -> Dispatcher:
     dispatcher: Dispatcher = request.app.state.dispatcher
     return dispatcher
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.credentials import Credential
 from control_plane.auth.principals import Principal
+from control_plane.db import pipelined
 from control_plane.environments.models import Environment
 from control_plane.events import service as events
 from control_plane.events.service import NewEvent
@@ -31,10 +32,8 @@ _GRACE_AFTER_END = timedelta(minutes=1)
 """How long a token outlives its execution, so that a worker whose `finish` was answered into the void may repeat it."""
 
 
-_STORE = (
-    insert(Execution.__table__)  # type: ignore[arg-type] # it is declared as FromClause, and is a Table
-    .values(attend_at=func.now() + DISPATCH_GRACE)
-    .returning(Execution.created_at, Execution.updated_at)
+_STORE = insert(Execution.__table__).values(  # type: ignore[arg-type] # it is declared as FromClause, and is a Table
+    attend_at=func.now() + DISPATCH_GRACE
 )
 
 
@@ -87,18 +86,21 @@ async def _start(session: AsyncSession, principal: Principal, body: ExecutionCre
         "plan": plan.model_dump(mode="json"),
         "requested_by": principal.label,
         "event_count": 1,
+        "created_at": place.moment,
+        "updated_at": place.moment,
     }
-    # Without the unit of work of a session, which costs more than the statement.
-    stored = (await session.execute(_STORE, values)).one()
-    await events.store(
-        session,
-        organization_id=place.organization_id,
-        execution_id=plan.execution_id,
-        after=0,
-        events=[status_event(Status.PENDING)],
-    )
+    async with pipelined(session):
+        # Without the unit of work of a session, which costs more than the statement.
+        await session.execute(_STORE, values)
+        await events.store(
+            session,
+            organization_id=place.organization_id,
+            execution_id=plan.execution_id,
+            after=0,
+            events=[status_event(Status.PENDING)],
+        )
     return Started(
-        execution=Execution(**values, created_at=stored.created_at, updated_at=stored.updated_at),
+        execution=Execution(**values),
         run=RunRequest(execution_id=plan.execution_id, work_pool=place.work_pool, tags=plan.tags()),
     )
 

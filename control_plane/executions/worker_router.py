@@ -18,7 +18,7 @@ from control_plane.wire.plan import Plan
 router = APIRouter(prefix="/worker/executions/{execution_id}", tags=["worker protocol"])
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 

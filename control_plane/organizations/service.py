@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.principals import Kind, Principal
-from control_plane.db import ORGANIZATION_SETTING, outside
+from control_plane.db import enter, outside
 from control_plane.organizations.models import AbandonedWorkPool, Organization
 from control_plane.organizations.schemas import OrganizationCreate, OrganizationPatch
 from control_plane.problems import AlreadyExists, Invalid, NotFound
@@ -20,9 +20,7 @@ _ENVIRONMENTS = table("environments", column("work_pool"))
 async def create(session: AsyncSession, body: OrganizationCreate) -> Organization:
     """A new organization. The session enters it, since nobody outside an organization may write its row."""
     organization = Organization(id=session.info.get("organization_id") or uuid4(), name=body.name, slug=body.slug)
-    await session.execute(
-        text("SELECT set_config(:setting, :id, true)"), {"setting": ORGANIZATION_SETTING, "id": str(organization.id)}
-    )
+    await enter(session, organization.id)
     session.add(organization)
     try:
         await session.flush()
@@ -75,6 +73,7 @@ async def remove(session: AsyncSession, organization: Organization, *, confirmed
     # application itself may not delete from all of them.
     await session.delete(organization)
     await session.flush()
+    await enter(session, None)
 
 
 async def abandon(session: AsyncSession, work_pools: Iterable[str]) -> None:

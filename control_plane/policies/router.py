@@ -31,7 +31,7 @@ from policies.library import bundled
 router = APIRouter(prefix="/policies", tags=["policies"], route_class=TenantRoute)
 
 
-def _engine(request: Request) -> PolicyEngine:
+async def _engine(request: Request) -> PolicyEngine:
     engine: PolicyEngine = request.app.state.policy_engine
     return engine
 

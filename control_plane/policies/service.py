@@ -2,12 +2,27 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, delete, false, func, or_, select, true, tuple_, union_all
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    and_,
+    cast,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db import Base
 from control_plane.pagination import Page
 from control_plane.policies.models import Policy, PolicyBinding, PolicyVersion
 from control_plane.policies.schemas import PolicyCreate
@@ -15,22 +30,6 @@ from control_plane.problems import AlreadyExists, Invalid, NotFound, Problem
 from control_plane.wire.plan import PolicyPlan
 from policies.engine import InvalidPolicy, PolicyEngine
 from policies.library import bundled
-
-_NAMES = union_all(
-    select(func.unnest(bindparam("named", type_=ARRAY(Text))).label("name"), false().label("bound")),
-    select(PolicyBinding.policy, true()).where(
-        *(
-            or_(column == bindparam(column.key), column.is_(None))
-            for column in (PolicyBinding.project_id, PolicyBinding.environment_id, PolicyBinding.agent_id)
-        )
-    ),
-).subquery()
-_APPLYING = (
-    select(_NAMES.c.name, _NAMES.c.bound, PolicyVersion.version, PolicyVersion.module)
-    .select_from(_NAMES)
-    .outerjoin(Policy, Policy.name == _NAMES.c.name)
-    .outerjoin(PolicyVersion, and_(PolicyVersion.policy_id == Policy.id, PolicyVersion.version == Policy.version))
-)
 
 
 class PolicyInvalid(Problem):
@@ -163,18 +162,49 @@ async def resolve(
     return _all_of(names, plans, location=location)
 
 
-async def applying(
-    session: AsyncSession, named: Sequence[str], *, project_id: UUID, environment_id: UUID, agent_id: UUID
-) -> list[PolicyPlan]:
-    """What decides over an agent: the policies it names, then all that are bound to where it is, each once."""
-    here = {"project_id": project_id, "environment_id": environment_id, "agent_id": agent_id}
-    found = (await session.execute(_APPLYING, here | {"named": list(named)})).all()
-    own = {
-        row.name: PolicyPlan(name=row.name, version=row.version, module=row.module)
-        for row in found
-        if row.module is not None
+def applying(
+    named: ColumnElement[Any],
+    *,
+    project_id: ColumnElement[UUID],
+    environment_id: ColumnElement[UUID],
+    agent_id: ColumnElement[UUID],
+    of: Sequence[type[Base]],
+) -> ColumnElement[Any]:
+    """A column for a statement about agents, read with `decided_by`: what applies to each, by name or by binding.
+
+    `named` is the JSON array of the policies that an agent names; `of` are the tables whose columns are given.
+    """
+    places = {
+        PolicyBinding.project_id: project_id,
+        PolicyBinding.environment_id: environment_id,
+        PolicyBinding.agent_id: agent_id,
     }
-    bound = sorted(row.name for row in found if row.bound)
+    bound = (or_(column == place, column.is_(None)) for column, place in places.items())
+    names = union_all(
+        select(func.jsonb_array_elements_text(named).label("name"), false().label("bound")).correlate(*of),
+        select(PolicyBinding.policy, true()).where(*bound).correlate(*of),
+    ).subquery()
+    found = func.json_build_object(
+        *("name", names.c.name, "bound", names.c.bound),
+        *("version", PolicyVersion.version, "module", PolicyVersion.module),
+    )
+    return (
+        select(func.coalesce(func.json_agg(found, type_=JSON), cast([], JSON)))
+        .select_from(names)
+        .outerjoin(Policy, Policy.name == names.c.name)
+        .outerjoin(PolicyVersion, and_(PolicyVersion.policy_id == Policy.id, PolicyVersion.version == Policy.version))
+        .scalar_subquery()
+    )
+
+
+def decided_by(named: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[PolicyPlan]:
+    """What decides over an agent, from the column `applying`: those that it names, then those bound, each once."""
+    own = {
+        row["name"]: PolicyPlan(name=row["name"], version=row["version"], module=row["module"])
+        for row in found
+        if row["module"] is not None
+    }
+    bound = sorted(row["name"] for row in found if row["bound"])
     return _all_of(dict.fromkeys([*named, *bound]), {**bundled(), **own})
 
 

@@ -44,7 +44,7 @@ async def _scope_of_worker(scope: Annotated[Scope, Depends(_scope)]) -> Scope:
     return scope
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     gateway: Gateway = request.app.state.prefect_gateway
     return gateway
 

@@ -19,7 +19,7 @@ from control_plane.transactions import TenantRoute
 router = APIRouter(prefix="/secrets", tags=["secrets"], route_class=TenantRoute)
 
 
-def _keyring(request: Request) -> Keyring:
+async def _keyring(request: Request) -> Keyring:
     keyring: Keyring | None = request.app.state.keyring
     if keyring is None:
         raise EncryptionNotConfigured(

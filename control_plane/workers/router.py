@@ -26,7 +26,7 @@ from control_plane.workers.schemas import JoinTokenCreate, JoinTokenIssued, Join
 router = APIRouter(tags=["workers"], route_class=TenantRoute)
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     """The server's settings."""
     settings: Settings = request.app.state.settings
     return settings

@@ -72,7 +72,8 @@ async def test_a_connection_that_is_cut_before_the_commit_leaves_neither(
 
     async def cut(claim: Claim, response: Any) -> None:
         await record(claim, response)
-        pid = await claim._session.scalar(select(func.pg_backend_pid()))
+        connection = await (await claim._session.connection()).get_raw_connection()
+        pid = connection.driver_connection.info.backend_pid
         await test_database.change(f"SELECT pg_terminate_backend({pid}, 5000)")
 
     with monkeypatch.context() as patch:

@@ -19,7 +19,7 @@ from tests.serving import serving
 async def gateway_url() -> AsyncIterator[str]:
     """The address of the API, with nothing in it but the gateway."""
     # Here and to the end, so that the seconds it takes count against no test.
-    await asyncio.to_thread(gateway._loaded)
+    await asyncio.to_thread(gateway.loaded)
     app = FastAPI()
     app.state.authenticator = Tokens()
     problems.install(app)

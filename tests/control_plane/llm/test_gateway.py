@@ -29,7 +29,7 @@ from control_plane.llm import gateway
 
 assert "litellm" not in sys.modules, "LiteLLM is imported before it is needed"
 gateway.warm_up()
-gateway._loaded()
+gateway.loaded()
 import litellm
 from litellm.anthropic_beta_headers_manager import get_beta_headers_config
 
@@ -57,7 +57,7 @@ def test_warming_up_does_not_keep_the_caller_waiting_and_loads_only_once(monkeyp
         go_on.wait(10)
         loads.append("loaded")
 
-    monkeypatch.setattr(gateway, "_loaded", load)
+    monkeypatch.setattr(gateway, "loaded", load)
 
     gateway.warm_up()
     loading = next(thread for thread in threading.enumerate() if thread.name == "litellm warm-up")
@@ -70,6 +70,6 @@ def test_warming_up_does_not_keep_the_caller_waiting_and_loads_only_once(monkeyp
 
 
 def test_litellm_is_loaded_once() -> None:
-    first, second = gateway._loaded(), gateway._loaded()
+    first, second = gateway.loaded(), gateway.loaded()
 
     assert first is second
