@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 
 Found = TypeVar("Found")
 
+_QUIET = 0.1
+"""Of a second, CPU time of a server that has nothing to do but look whether there is something."""
+
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
@@ -33,7 +36,9 @@ def running_stack() -> Iterator[tuple[Stack, Tenant]]:
     """PostgreSQL (durable), Prefect and one API process with a tenant, but no worker yet; stopped afterwards."""
     progress("starting a stack")
     with temporary_folder() as folder, Stack(DataFolder(folder), lambda _what, _seconds: None) as stack:
-        yield stack, ensure_tenant(stack)
+        tenant = ensure_tenant(stack)
+        settle(stack, "API")
+        yield stack, tenant
 
 
 @contextmanager
@@ -45,6 +50,22 @@ def paused(stack: Stack, name: str) -> Iterator[None]:
         yield
     finally:
         os.killpg(group, signal.SIGCONT)
+
+
+def settle(stack: Stack, name: str) -> None:
+    """Wait until one process of the stack does nothing. The API server loads LiteLLM for seconds after it is ready."""
+    before = _cpu_seconds(stack, name)
+    while True:
+        time.sleep(1)
+        now = _cpu_seconds(stack, name)
+        if now - before < _QUIET:
+            return
+        before = now
+
+
+def _cpu_seconds(stack: Stack, name: str) -> float:
+    times = Path(f"/proc/{stack.processes[name].popen.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(stack: Stack, name: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from pydantic_core import from_json
 from sqlalchemy import Connection, DateTime, ForeignKey, MetaData, Text, event, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
@@ -125,7 +126,12 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int) -> None:
         self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            json_deserializer=from_json,  # three times as fast as Python's own
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead_connection)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
@@ -176,15 +182,19 @@ def _with_driver(url: str, driver: str) -> str:
 
 
 @asynccontextmanager
-async def pipelined(session: AsyncSession) -> AsyncIterator[None]:
+async def pipelined(session: AsyncSession, *, commit: bool = False) -> AsyncIterator[None]:
     """Send the statements of the block without waiting for each: one round trip for all. None has a result to read.
 
-    What is wrong with any of them is raised at the end of the block, as SQLAlchemy would raise it.
+    What is wrong with any of them is raised at the end of the block, as SQLAlchemy would raise it. With `commit` the
+    transaction is committed by the same round trip, and the session's own commit, which must follow, costs none.
     """
     driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
     try:
         async with driver.pipeline():
             yield
+            if commit:
+                # Not the session's: that gives the connection back to the pool, for somebody else, in our pipeline.
+                await driver.commit()
     except psycopg.Error as error:
         raise DBAPIError.instance("one of several statements", None, error, psycopg.Error) from error
 

@@ -1,14 +1,12 @@
 """Lists, newest first, one page at a time, by keyset: page 10,000 costs what page 1 costs."""
 
 import base64
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from sqlalchemy import Row as Columns
-from sqlalchemy import Select, tuple_
+from sqlalchemy import FromClause, Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -42,15 +40,17 @@ class Page:
         return self._shown(list(await session.scalars(self._narrowed(statement, model))))
 
     async def fetch_columns(
-        self, session: AsyncSession, statement: Select[Any], model: type[Listed]
-    ) -> Sequence[Columns[Any]]:
-        """The same for columns of `model`, `id` and `created_at` among them, at a third of the cost of objects."""
-        return self._shown(list((await session.execute(self._narrowed(statement, model))).all()))
+        self, session: AsyncSession, statement: Select[Any], table: FromClause
+    ) -> list[dict[str, Any]]:
+        """The same for columns of `table`, `id` and `created_at` among them: dicts, which cost a fifth of objects."""
+        found = await session.execute(self._narrowed(statement, table.c))
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in self._shown(list(found.all()))]
 
-    def _narrowed(self, statement: Select[Any], model: type[Listed]) -> Select[Any]:
+    def _narrowed(self, statement: Select[Any], of: Any) -> Select[Any]:
         if self._cursor:
-            statement = statement.where(tuple_(model.created_at, model.id) < _decode(self._cursor))
-        return statement.order_by(model.created_at.desc(), model.id.desc()).limit(self.limit + 1)
+            statement = statement.where(tuple_(of.created_at, of.id) < _decode(self._cursor))
+        return statement.order_by(of.created_at.desc(), of.id.desc()).limit(self.limit + 1)
 
     def _shown(self, rows: list[Any]) -> list[Any]:
         if len(rows) > self.limit:

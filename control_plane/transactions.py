@@ -58,11 +58,10 @@ async def _conclude(request: Request, response: Response) -> None:
     if response.status_code >= 400:
         await session.rollback()
         return
-    async with pipelined(session):
+    async with pipelined(session, commit=True):
         await audited(request, response, session=session, principal=request.state.principal)
         if claimed := getattr(request.state, "claim", None):
             await claimed.record(response)
-        await session.commit()
 
 
 async def _idempotency_key(

@@ -69,8 +69,7 @@ async def list_executions(
     """Executions, newest first."""
     found = await executions.listed(session, page, agent_id=agent_id, environment_id=environment_id, status=status)
     return [
-        ExecutionRead.model_validate({**row._asdict(), "flow_run_url": _run_url(request, row.flow_run_id)})
-        for row in found
+        ExecutionRead.model_validate(row | {"flow_run_url": _run_url(request, row["flow_run_id"])}) for row in found
     ]
 
 

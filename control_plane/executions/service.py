@@ -1,12 +1,11 @@
 """Starting, reading and cancelling executions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.credentials import Credential
@@ -37,7 +36,9 @@ _STORE = insert(Execution.__table__).values(  # type: ignore[arg-type] # it is d
 )
 
 
-_SHOWN = select(*(getattr(Execution, name) for name in ExecutionRead.model_fields if hasattr(Execution, name)))
+_TABLE = Execution.__table__
+# Of the table and not of the model, which would take SQLAlchemy a way that is twice as long.
+_SHOWN = select(*(_TABLE.c[name] for name in ExecutionRead.model_fields if name in _TABLE.c))
 
 
 class ExecutionEnded(Conflict):
@@ -129,16 +130,16 @@ async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) 
 
 async def listed(
     session: AsyncSession, page: Page, *, agent_id: UUID | None, environment_id: UUID | None, status: Status | None
-) -> Sequence[Row[Any]]:
-    """A page of executions: of each, the columns that the API shows."""
+) -> list[dict[str, Any]]:
+    """A page of executions: of each, the columns that the API shows, by name."""
     statement = _SHOWN
     if agent_id is not None:
-        statement = statement.where(Execution.agent_id == agent_id)
+        statement = statement.where(_TABLE.c.agent_id == agent_id)
     if environment_id is not None:
-        statement = statement.where(Execution.environment_id == environment_id)
+        statement = statement.where(_TABLE.c.environment_id == environment_id)
     if status is not None:
-        statement = statement.where(Execution.status == status)
-    return await page.fetch_columns(session, statement, Execution)
+        statement = statement.where(_TABLE.c.status == status)
+    return await page.fetch_columns(session, statement, _TABLE)
 
 
 async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:

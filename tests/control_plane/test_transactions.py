@@ -1,3 +1,5 @@
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -115,3 +117,13 @@ def test_every_post_that_people_send_declares_the_key_and_its_conflict(settings:
 
     assert len(posts) > 5
     assert undeclared == []
+
+
+async def test_requests_that_share_few_connections_do_not_get_in_each_others_way(acme: Tenant, api_url: str) -> None:
+    limits = httpx.Limits(max_connections=32)
+    headers = {"Authorization": f"Bearer {acme.api_key}"}
+    async with httpx.AsyncClient(base_url=f"{api_url}/api/v1", limits=limits, headers=headers, trust_env=False) as http:
+        asked = ("/projects", "/agents", "/projects?limit=1", "/executions") * 60
+        answers = await asyncio.gather(*(http.get(path) for path in asked))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 240}
