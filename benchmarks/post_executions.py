@@ -4,7 +4,7 @@ Everything is real: a key is checked, row-level security is on, a policy of the 
 executions are stored durably. Only a worker is missing, so that nothing runs. With a fixed number of clients, each
 waiting for its answer, the rate and the latency are two sides of the same number: `CLIENTS` / rate is the mean latency.
 
-Measured twice: while Prefect hangs, which is how much the control plane itself accepts, and while Prefect starts a flow
+Measured twice: while Prefect hangs (the median of three rounds), which is how much the control plane itself accepts, and while Prefect starts a flow
 run for each of them on the same cores. Nothing may be lost by the former: everything gets its flow run once Prefect
 goes on.
 """
@@ -20,7 +20,8 @@ from control_plane.embedded.stack import Stack
 from control_plane.rest import Rest
 
 CLIENTS = 8
-REQUESTS = 1_000
+ROUNDS = 3
+REQUESTS = 500
 WITH_PREFECT = 500
 WARM_UP = 200
 LEAST_RATE = 300.0
@@ -41,8 +42,8 @@ def measure() -> Iterator[Figure]:
         load = prepared(stack, tenant)
         with paused(stack, "Prefect server"):
             load.model_copy(update={"requests": WARM_UP}).run()
-            progress(f"{REQUESTS} executions from {CLIENTS} clients while Prefect hangs")
-            accepted = load.run()
+            progress(f"{ROUNDS} times {REQUESTS} executions from {CLIENTS} clients while Prefect hangs")
+            accepted = sorted((load.run() for _ in range(ROUNDS)), key=lambda result: result.seconds)[ROUNDS // 2]
         yield from _figures("post_executions", accepted, least=LEAST_RATE, most_p99=MOST_P99_MS)
         progress("waiting until Prefect has them all")
         with Rest(stack.api_url, tenant.api_key) as rest:

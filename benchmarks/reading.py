@@ -1,7 +1,7 @@
 """How fast executions are read: one by its id, a page of 50, and whether a million rows make that slower.
 
-Requests come at a fixed rate. For the ratio, medians of the same page are compared, first with `FEW` rows in the table
-and then with `MANY`: the newest page, a page deep inside, the newest of those in one status, and those of one agent.
+Requests come at a fixed rate. For the ratio, medians of the same page are compared, asked by one client and first with
+`FEW` rows in the table, then with `MANY`: the newest page, a page deep inside, the newest of those in one status, and those of one agent.
 """
 
 import base64
@@ -63,7 +63,9 @@ def measure() -> Iterator[Figure]:
 
 
 def _median_ms(load: Load, url: str) -> float:
-    result = load.model_copy(update={"urls": [url], "requests": REQUESTS // 4}).run()
+    # One after the other: beside others, a page that takes a little longer makes them all wait a lot longer.
+    alone = {"urls": [url], "requests": REQUESTS // 4, "connections": 1, "rate": None}
+    result = load.model_copy(update=alone).run()
     return percentile(result.latencies, 50) * 1000
 
 
