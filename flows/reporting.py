@@ -25,9 +25,12 @@ from flows.fitting import fitted, size
 MAX_WAITING = 2_000
 """Events held back while the control plane doesn't answer; then whoever emits waits too."""
 
-CHUNKS_EVERY_SECONDS = 0.05
-"""Parts of a message that follow each other faster leave together: a reader sees no difference, and each report is a
-request and a transaction. Everything else leaves at once."""
+REPORTS_EVERY_SECONDS = 0.03
+"""Events that follow each other faster leave together: a reader sees no difference, and each report is a request and a
+transaction. What somebody waits for leaves at once."""
+
+LONGEST_PAUSE_SECONDS = 0.5
+"""A control plane that takes longer for a report than that pause is busy, and is left alone for as long as it took."""
 
 _DATA = TypeAdapter(dict[str, JsonValue], config=ConfigDict(hide_input_in_errors=True))
 
@@ -63,7 +66,7 @@ class Reporter:
         self._changed = asyncio.Condition()
         self._sending = False
         self._flushing = 0
-        self._sent_at = -CHUNKS_EVERY_SECONDS
+        self._next_at = 0.0
         self._closed = False
         self._failure: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -113,6 +116,7 @@ class Reporter:
 
     async def _deliver(self) -> None:
         while batch := await self._next_batch():
+            began = _now()
             try:
                 await self._client.report(self._execution_id, EventReport(fence=self._fence, events=batch))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is raised to whoever emits next
@@ -121,6 +125,8 @@ class Reporter:
                     self._sending = False
                     self._changed.notify_all()
                 return
+            took = _now() - began
+            self._next_at = began + min(max(REPORTS_EVERY_SECONDS, 2 * took), took + LONGEST_PAUSE_SECONDS)
             async with self._changed:
                 self._sending = False
                 self._changed.notify_all()
@@ -129,9 +135,8 @@ class Reporter:
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._closed)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._sent_at + CHUNKS_EVERY_SECONDS):
+                async with asyncio.timeout_at(self._next_at):
                     await self._changed.wait_for(self._in_haste)
-            self._sent_at = asyncio.get_running_loop().time()
             batch: list[_Event] = []
             total = 0
             while self._waiting and len(batch) < MAX_EVENTS_A_BATCH:
@@ -148,16 +153,15 @@ class Reporter:
             return [self._numbered(event) for event in batch]
 
     def _in_haste(self) -> bool:
-        return (
-            self._closed
-            or self._flushing > 0
-            or len(self._waiting) >= MAX_EVENTS_A_BATCH
-            or any(event.kind is not EventType.MESSAGE_CHUNK for event in self._waiting)
-        )
+        return self._closed or self._flushing > 0 or len(self._waiting) >= MAX_EVENTS_A_BATCH
 
     def _numbered(self, event: _Event) -> ReportedEvent:
         self._sequence += 1
         return ReportedEvent(sequence=self._sequence, type=event.kind, data=event.data, occurred_at=event.occurred_at)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _event(kind: EventType, data: dict[str, JsonValue]) -> _Event:

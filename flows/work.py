@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import aclosing
 
 from control_plane.client import API_PREFIX, ControlPlaneError, Refused, WorkerClient
 from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventType, FinalStatus, Finish, Usage
@@ -152,7 +153,8 @@ class Work:
         runtime = await asyncio.to_thread(load, plan.agent.agent_type)
         await asyncio.to_thread(sweep)
         with workspace(f"{self._id}-{self._claim.fence}") as folder:
-            async with RegorusEngine() as engine:
+            # Its process starts with the first decision: many a conversation needs none.
+            async with aclosing(RegorusEngine()) as engine:
                 self._calls = ToolCalls(plan, engine, reporter.emit, self._told, folder)
                 tools = await asyncio.to_thread(_governed, self._calls)
                 return await runtime.run(plan, tools=tools, endpoint=endpoint, emit=reporter.emit)

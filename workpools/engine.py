@@ -4,6 +4,7 @@ What is left out, and why the history of the run stays true:
 
 - The version check and the CSRF token: the worker has made sure of the version, and a token in a header can't be forged
   by another site.
+- Reading the flow, which is the one there is.
 - Reading the flow run back after each state: nobody else sets states of a run that we have claimed, and one who cancels
   it says so through the control plane.
 - Setting the flow run's version and retry policy, which are the same for all.
@@ -26,8 +27,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.client import orchestration
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 from prefect.client.schemas.actions import LogCreate
+from prefect.client.schemas.objects import Flow as PrefectFlow
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import OrchestrationResult
 from prefect.context import AsyncClientContext, SyncClientContext, get_settings_context
@@ -80,7 +83,7 @@ _IMPORTED_LATE = (
 """What those import when it is first used: half a second that each child would spend again. A name that a later version
 of theirs doesn't have costs that time, and nothing else."""
 
-_LOGS_EVERY = timedelta(seconds=1)
+_LOGS_EVERY = timedelta(seconds=2)
 _MOST_LOGS = 200
 _LAST_EVENTS_SECONDS = 5.0
 
@@ -153,6 +156,12 @@ class _Client(PrefectClient):
         """The run as this process has left it, or somebody else's."""
         return self._run if flow_run_id == self._run.id else await super().read_flow_run(flow_run_id)
 
+    async def read_flow(self, flow_id: UUID) -> PrefectFlow:
+        """The one flow there is."""
+        if flow_id != self._run.flow_id:
+            return await super().read_flow(flow_id)
+        return PrefectFlow(id=flow_id, name=_flow().name, labels={})
+
     async def update_flow_run(self, flow_run_id: UUID, *arguments: Any, **changes: Any) -> Any:
         """Leave what is the same for all runs of our flow."""
         if flow_run_id != self._run.id:
@@ -167,6 +176,8 @@ async def _client(assignment: Assignment, run: FlowRun) -> AsyncIterator[Prefect
         "httpx_settings": {"verify": trusted()},
     }
     client = _Client(run, assignment.prefect_api_url, **entered)
+    # The thread that tells of tasks makes a client for itself, reads certificates for it, and asks it for the flow.
+    orchestration.get_client = lambda **_settings: _Client(run, assignment.prefect_api_url, **entered)  # type: ignore[assignment]
     # The engine wants one that blocks too. Both contexts would make clients of their own if they were constructed.
     unused: dict[str, Any] = {"_httpx_settings": None, "_context_stack": 0}
     blocking = SyncClientContext.model_construct(
@@ -188,7 +199,7 @@ def _flow() -> Flow[..., Any]:
 
 
 class _Logs:
-    """Takes what Prefect's log handler would send, and sends it together: every second, and at the end."""
+    """Takes what Prefect's log handler would send, and sends it together: every two seconds, and at the end."""
 
     def __init__(self, client: PrefectClient) -> None:
         self._client = client

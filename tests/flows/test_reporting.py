@@ -107,7 +107,7 @@ async def test_what_waited_travels_together(line: Line, reporter: Reporter) -> N
 async def test_parts_of_a_message_in_quick_succession_travel_together(
     line: Line, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.reporting.CHUNKS_EVERY_SECONDS", 30.0)
+    monkeypatch.setattr("flows.reporting.REPORTS_EVERY_SECONDS", 30.0)
     await reporter.emit(EventType.MESSAGE_CHUNK, chunk("first "))
     await line.reached.wait()
 
@@ -122,21 +122,19 @@ async def test_parts_of_a_message_in_quick_succession_travel_together(
     ]
 
 
-async def test_whatever_else_happens_does_not_wait_for_more_parts_of_a_message(
+async def test_what_happens_in_quick_succession_travels_together_as_soon_as_somebody_waits_for_it(
     line: Line, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.reporting.CHUNKS_EVERY_SECONDS", 30.0)
-    await reporter.emit(EventType.MESSAGE_CHUNK, chunk("first "))
+    monkeypatch.setattr("flows.reporting.REPORTS_EVERY_SECONDS", 30.0)
+    await tell(reporter, "first")
     await line.reached.wait()
-    line.reached.clear()
 
     await reporter.emit(EventType.MESSAGE_CHUNK, chunk("second"))
-    await tell(reporter, "at once")
+    await tell(reporter, "third")
     async with asyncio.timeout(10):
-        await line.reached.wait()
         await reporter.flush()
 
-    assert line.sequences == [1, 2, 3]
+    assert [len(report.events) for report in line.reports] == [1, 2]
 
 
 async def test_a_batch_holds_no_more_events_than_the_protocol_allows(line: Line, reporter: Reporter) -> None:
