@@ -10,17 +10,16 @@ What is left out, and why the history of the run stays true:
 - Setting the flow run's version and retry policy, which are the same for all.
 - Watching for a suspension that somebody asks for in the Prefect UI: a WebSocket and a thread for each run. Executions
   are paused through the control plane. Prefect's engine watches runs that know their deployment; this one doesn't.
-- A client of its own, with a thread, for logs. They leave in batches over the run's one client.
+- Heartbeats: the control plane knows by the lease who is at work.
+- Clients of their own for logs, and for what tasks tell, a WebSocket. Both leave together over the run's one client.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -39,13 +38,13 @@ from prefect.events.worker import EventsWorker
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
 from prefect.logging.configuration import setup_logging
-from prefect.logging.handlers import set_api_log_sink
 from prefect.states import Scheduled
 from pydantic import SecretStr
 
 from control_plane.client import trusted
 from control_plane.wire.executions import CLAIM_VARIABLE, Handover
 from workpools.assignment import Assignment, flow_run_name
+from workpools.history import History
 
 ENTRYPOINT = "flows.agent_execution:execute_agent"
 """The one flow there is, by name: what runs below a flow is no import of this package."""
@@ -83,8 +82,6 @@ _IMPORTED_LATE = (
 """What those import when it is first used: half a second that each child would spend again. A name that a later version
 of theirs doesn't have costs that time, and nothing else."""
 
-_LOGS_EVERY = timedelta(seconds=2)
-_MOST_LOGS = 200
 _LAST_EVENTS_SECONDS = 5.0
 
 
@@ -116,8 +113,7 @@ def carry_out(assignment: Assignment) -> int:
     settings = get_settings_context().settings
     settings.api.url = assignment.prefect_api_url
     settings.api.key = SecretStr(assignment.claim.execution_token)
-    # Prefect's event clients send the key to Prefect Cloud only; a header is all that can be set for them.
-    settings.client.custom_headers = {"Authorization": f"Bearer {assignment.claim.execution_token}"}
+    settings.flows.heartbeat_frequency = None
     os.environ["CONTROL_PLANE_URL"] = assignment.control_plane_url
     handed = Handover(claim=assignment.claim, claimed_at=assignment.claimed_at)
     os.environ[CLAIM_VARIABLE] = handed.model_dump_json()
@@ -133,7 +129,7 @@ async def _run(assignment: Assignment) -> int:
         state=Scheduled(),
         parameters={PARAMETER: str(claim.execution_id)},
     )
-    async with _client(assignment, run) as client, _Logs(client):
+    async with _client(assignment, run) as client, History(client):
         state = await run_flow_async(_flow(), flow_run=run, parameters=run.parameters, return_type="state")
         # Tasks of the run are told as events, by a thread of Prefect's.
         with contextlib.suppress(TimeoutError):
@@ -196,38 +192,3 @@ def _flow() -> Flow[..., Any]:
     # Nothing is stored, but the engine wants to know where, and would ask the server.
     flow.result_storage = Path("results")
     return flow
-
-
-class _Logs:
-    """Takes what Prefect's log handler would send, and sends it together: every two seconds, and at the end."""
-
-    def __init__(self, client: PrefectClient) -> None:
-        self._client = client
-        self._waiting: deque[dict[str, Any]] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> None:
-        set_api_log_sink(self._waiting.append)
-        self._task = asyncio.create_task(self._send_forever(), name="logs")
-
-    async def __aexit__(self, *_error: object) -> None:
-        set_api_log_sink(lambda _log: None)
-        if self._task:
-            self._task.cancel()
-        await self._send()
-
-    async def _send_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_LOGS_EVERY.total_seconds())
-            await self._send()
-
-    async def _send(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_LOGS))]
-            for log in batch:
-                log.pop("__payload_size__", None)
-            try:
-                await self._client.create_logs(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, an execution doesn't fail for want of its log
-                logging.getLogger(__name__).debug("logs could not be sent: %s", type(error).__name__)
-                return

@@ -18,6 +18,9 @@ from control_plane.problems import MalformedJson
 MOST_LOGS = 5_000
 """Lines in one request. Prefect's clients bound their batches by size, and so does this server."""
 
+MOST_EVENTS = 500
+"""Events in one request."""
+
 StateType = Literal[
     "SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "PAUSED", "CANCELLING"
 ]
@@ -196,6 +199,12 @@ class Logs(RootModel[list[LogLine]]):
         return self.model_dump_json().encode()
 
 
+class Events(RootModel[list[dict[str, JsonValue]]]):
+    """What happened; `prefect_gateway.events` looks into each."""
+
+    root: list[dict[str, JsonValue]] = Field(max_length=MOST_EVENTS)
+
+
 Written = TypeVar("Written", bound=BaseModel)
 
 
@@ -222,3 +231,4 @@ QueuesBody = Annotated[QueueList, Depends(read(QueueList))]
 HeartbeatBody = Annotated[WorkerHeartbeat, Depends(read(WorkerHeartbeat))]
 SearchBody = Annotated[FlowRunSearch, Depends(read(FlowRunSearch))]
 LogsBody = Annotated[Logs, Depends(read(Logs))]
+EventsBody = Annotated[Events, Depends(read(Events))]

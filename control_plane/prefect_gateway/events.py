@@ -118,17 +118,23 @@ class EventsIn:
 
     async def narrowed(self, text: str) -> str | None:
         """The event as Prefect may read it; None if it isn't for Prefect. Raises `Unavailable`."""
-        if len(text) > LARGEST_EVENT:
-            logger.warning("an event of %s characters was refused", len(text))
+        try:
+            return await self.rebuilt(text)
+        except EventRefused as refusal:
+            logger.warning("an event was refused: %s", refusal)
             return None
+
+    async def rebuilt(self, text: str) -> str:
+        """The event as Prefect may read it. Raises `EventRefused` and `Unavailable`."""
+        if len(text) > LARGEST_EVENT:
+            raise EventRefused(f"it has {len(text)} characters")
         try:
             event = _Event.model_validate_json(text)
             if event.event.startswith(_TASK_RUN):
                 event = _TaskRunEvent.model_validate_json(text)
             await self._check(event)
-        except (ValidationError, NotFound, _Foreign) as refusal:
-            logger.warning("an event was refused: %s", refusal)
-            return None
+        except (ValidationError, NotFound) as refusal:
+            raise EventRefused(str(refusal)) from refusal
         if event.event.startswith(_TASK_RUN):
             return event.model_dump_json(by_alias=True, exclude_unset=True)
         # Only the events of task runs have a payload that anybody reads.
@@ -148,25 +154,25 @@ class EventsIn:
         elif not (
             event.event.startswith(_OF_WORKERS) and about.startswith(_OF_WORKERS) and self._scope.execution_id is None
         ):
-            raise _Foreign("what happened isn't for this credential to tell")
+            raise EventRefused("what happened isn't for this credential to tell")
 
     async def _check_related(self, labels: dict[str, str]) -> tuple[str, str]:
         kind, _, identity = labels.get(_ID, "").removeprefix("prefect.").partition(".")
         if labels.get(_ROLE) != kind or not labels[_ID].startswith("prefect."):
-            raise _Foreign("a related resource isn't what its role says")
+            raise EventRefused("a related resource isn't what its role says")
         if check := self._checks.get(kind):
             await check(self._scope, _uuid(identity))
         elif kind != "tag":
-            raise _Foreign("a related resource is of a kind that isn't served here")
+            raise EventRefused("a related resource is of a kind that isn't served here")
         return kind, identity
 
 
-class _Foreign(Exception):
-    """The event speaks about something else than what its sender may speak about."""
+class EventRefused(Exception):
+    """The event isn't one, or speaks about something else than what its sender may speak about."""
 
 
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise _Foreign("a resource has no UUID where it should have one") from None
+        raise EventRefused("a resource has no UUID where it should have one") from None

@@ -9,6 +9,7 @@ import httpx
 from pydantic_core import from_json, to_json
 
 from control_plane.prefect_gateway.bodies import (
+    Events,
     FlowRunLabels,
     FlowRunPatch,
     FlowRunSearch,
@@ -18,6 +19,7 @@ from control_plane.prefect_gateway.bodies import (
     SetState,
     WorkerHeartbeat,
 )
+from control_plane.prefect_gateway.events import EventRefused, EventsIn
 from control_plane.prefect_gateway.ownership import Ownership, check_work_pool
 from control_plane.prefect_gateway.remembered import Remembered
 from control_plane.prefect_gateway.scope import Scope
@@ -121,6 +123,15 @@ class Gateway:
             )
         )
         return await self.upstream.post("/logs/", body.encoded())
+
+    async def tell_events(self, scope: Scope, body: Events) -> httpx.Response:
+        """Tell Prefect what happened: all of it or, if one event isn't for the credential to tell, nothing."""
+        events = EventsIn(scope, self.ownership)
+        try:
+            told = [await events.rebuilt(to_json(event).decode()) for event in body.root]
+        except EventRefused as refusal:
+            raise NotFound("One of the events isn't for this credential to tell.") from refusal
+        return await self.upstream.post("/events", f"[{','.join(told)}]".encode())
 
 
 def _rows(response: httpx.Response) -> list[dict[str, Any]]:

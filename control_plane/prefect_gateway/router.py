@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from control_plane.auth.dependencies import MayUsePrefect
 from control_plane.prefect_gateway.bodies import (
+    EventsBody,
     HeartbeatBody,
     LabelsBody,
     LogsBody,
@@ -152,6 +153,12 @@ async def search_flow_runs(scope: Within, gateway: Prefect, body: SearchBody) ->
 async def write_logs(scope: Within, gateway: Prefect, body: LogsBody) -> Response:
     """Add to the logs of flow runs."""
     return _passed_on(await gateway.write_logs(scope, body))
+
+
+@router.post("/events")
+async def write_events(scope: Within, gateway: Prefect, body: EventsBody) -> Response:
+    """Tell what happened in flow runs: the same as by WebSocket, many at once."""
+    return _passed_on(await gateway.tell_events(scope, body))
 
 
 @router.api_route("/{path:path}", methods=_EVERY_METHOD)

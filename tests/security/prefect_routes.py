@@ -26,6 +26,7 @@ SERVED = {
     ("POST", "/flow_runs/{id}/set_state"),
     ("POST", "/flow_runs/filter"),
     ("POST", "/logs/"),
+    ("POST", "/events"),
 }
 """What the gateway serves. Whoever adds a route here has read docs/prefect-gateway.md."""
 

@@ -3,7 +3,6 @@
 The routes are read from Prefect's own document, so that what a new version adds is tested too.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +10,8 @@ import pytest
 
 from control_plane.embedded.prefect_server import PrefectServer
 from tests.prefect_sockets import closed, connected, hear, say, signed_in
-from tests.prefect_stage import Side, Stage
+from tests.prefect_stage import Stage
+from tests.security.forged_events import about, forgeries, resource, task_run
 from tests.security.prefect_routes import SERVED, ask_all, routes
 from tests.tenants import OPERATOR_KEY
 
@@ -178,91 +178,53 @@ async def test_a_worker_opens_no_channel_to_a_foreign_pool(stage: Stage) -> None
     assert end == (1008, "authorization_failed")
 
 
-def _resource(kind: str, identity: str, **labels: str) -> dict[str, str]:
-    return {"prefect.resource.id": f"prefect.{kind}.{identity}", "prefect.resource.role": kind} | labels
-
-
-def _event(event: str, about: str, *related: dict[str, str], **payload: Any) -> dict[str, Any]:
-    return {
-        "id": str(uuid4()),
-        "occurred": datetime.now(UTC).isoformat(),
-        "event": event,
-        # With this label Prefect writes down what the event says of a task run.
-        "resource": {"prefect.resource.id": about, "prefect.orchestration": "client"},
-        "related": related,
-        "payload": payload,
-    }
-
-
-def _task_run(about: str, *related: dict[str, str], state: Any = None, **changes: Any) -> dict[str, Any]:
-    return _event(
-        "prefect.task-run.Completed",
-        f"prefect.task-run.{about}",
-        *related,
-        intended={"from": "RUNNING", "to": "COMPLETED"},
-        initial_state=None,
-        validated_state={"type": "COMPLETED", "name": "forged", "state_details": {}} | (state or {}),
-        task_run={"name": "forged", "task_key": "forged", "dynamic_key": str(uuid4())} | changes,
-    )
-
-
-def forgeries(mine: dict[str, str], foreign: dict[str, str]) -> list[dict[str, Any]]:
-    """Events that speak of somebody else's things, each in another place."""
-    run, theirs = mine["flow_run_id"], foreign["flow_run_id"]
-    own = _resource("flow-run", run)
-    heartbeat = "prefect.flow-run.heartbeat"
-    return [
-        _task_run(foreign["task_run_id"], own),
-        _task_run(foreign["task_run_id"], _resource("flow-run", theirs)),
-        _task_run(str(uuid4()), _resource("flow-run", theirs)),
-        _task_run(str(uuid4()), own, id=foreign["task_run_id"]),
-        _task_run(str(uuid4()), own, flow_run_id=theirs),
-        _task_run(str(uuid4()), own, state={"id": foreign["task_run_state_id"]}),
-        _task_run(str(uuid4()), own, _resource("flow-run", theirs)),
-        _task_run(str(uuid4()), _resource("flow-run", theirs), own),
-        _task_run(str(uuid4()), _resource("flow", theirs) | {"prefect.resource.role": "flow-run"}, own),
-        _event(heartbeat, f"prefect.flow-run.{theirs}"),
-        _event(heartbeat, f"prefect.flow-run.{run}", _resource("flow-run", theirs)),
-        _event(heartbeat, f"prefect.flow-run.{run}", _resource("deployment", foreign["deployment_id"])),
-        _event(heartbeat, f"prefect.flow-run.{run}", _resource("work-pool", foreign["work_pool_id"])),
-        _event(heartbeat, f"prefect.flow-run.{run}", _resource("work-queue", foreign["work_queue_id"])),
-        _event(heartbeat, f"prefect.flow-run.{run}", _resource("block-document", foreign["block_document_id"])),
-        _event("prefect.flow-run.Cancelling", f"prefect.flow-run.{theirs}"),
-        _event("prefect.flow-run.Cancelling", f"prefect.flow-run.{run}"),
-        _event("prefect.worker.executed-flow-run", f"prefect.flow-run.{theirs}"),
-        _event("prefect.worker.started", "prefect.worker.process.w", _resource("work-pool", foreign["work_pool_id"])),
-        _event("prefect.work-pool.deleted", f"prefect.work-pool.{foreign['work_pool_id']}"),
-        _event("forged", f"prefect.flow-run.{run}"),
-    ]
-
-
-def _about(side: Side) -> dict[str, Any]:
-    """A filter of all events that have to do with the things of somebody."""
-    kinds = {
-        "flow-run": side.ids["flow_run_id"],
-        "task-run": side.ids["task_run_id"],
-        "deployment": side.ids["deployment_id"],
-        "work-pool": side.ids["work_pool_id"],
-        "work-queue": side.ids["work_queue_id"],
-    }
-    return {"filter": {"any_resource": {"id": [f"prefect.{kind}.{identity}" for kind, identity in kinds.items()]}}}
-
-
 @pytest.mark.parametrize("token", ["session_token", "execution_token"])
 async def test_no_event_speaks_of_foreign_things(stage: Stage, token: str) -> None:
     mine, foreign = stage.acme.ids, stage.globex.ids
     task_run_id = str(uuid4())
-    last = _task_run(task_run_id, _resource("flow-run", mine["flow_run_id"]))
+    last = task_run(task_run_id, resource("flow-run", mine["flow_run_id"]))
     before = await stage.known(stage.globex)
     async with signed_in(f"{stage.socket_url}/events/in", getattr(stage.acme, token)) as socket:
         for forged in [*forgeries(mine, foreign), last]:
             await say(socket, forged)
         recorded = await stage.recorded(f"/task_runs/{task_run_id}")
-    events = (await stage.prefect.post("/events/filter", json=_about(stage.globex))).json()["events"]
+    events = (await stage.prefect.post("/events/filter", json=about(stage.globex))).json()["events"]
 
     assert recorded["flow_run_id"] == mine["flow_run_id"]
     assert "forged" not in str(events)
     assert await stage.known(stage.globex) == before
+
+
+@pytest.mark.parametrize("token", ["session_token", "execution_token"])
+async def test_no_event_that_is_posted_speaks_of_foreign_things(stage: Stage, token: str) -> None:
+    mine, foreign = stage.acme.ids, stage.globex.ids
+    task_run_id = str(uuid4())
+    last = task_run(task_run_id, resource("flow-run", mine["flow_run_id"]))
+    before = await stage.known(stage.globex)
+    async with stage.acme.through(stage, getattr(stage.acme, token)) as http:
+        for forged in forgeries(mine, foreign):
+            await http.post("/events", json=[forged])
+        told = await http.post("/events", json=[last])
+    recorded = await stage.recorded(f"/task_runs/{task_run_id}")
+    events = (await stage.prefect.post("/events/filter", json=about(stage.globex))).json()["events"]
+
+    assert told.status_code == 204
+    assert recorded["flow_run_id"] == mine["flow_run_id"]
+    assert "forged" not in str(events)
+    assert await stage.known(stage.globex) == before
+
+
+async def test_of_events_that_are_posted_together_all_are_told_or_none(stage: Stage) -> None:
+    mine, foreign = stage.acme.ids["flow_run_id"], stage.globex.ids["flow_run_id"]
+    refused, told = str(uuid4()), str(uuid4())
+    async with stage.acme.through(stage) as http:
+        mixed = [task_run(refused, resource("flow-run", mine)), task_run(str(uuid4()), resource("flow-run", foreign))]
+        response = await http.post("/events", json=mixed)
+        await http.post("/events", json=[task_run(told, resource("flow-run", mine))])
+    await stage.recorded(f"/task_runs/{told}")
+
+    assert response.status_code == 404
+    assert (await stage.prefect.get(f"/task_runs/{refused}")).status_code == 404
 
 
 @pytest.mark.parametrize("token", ["session_token", "execution_token"])
