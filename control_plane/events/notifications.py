@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.sql import SQL, Identifier
+from sse_starlette.sse import AppStatus
 
 from control_plane.db import psycopg_url
 from control_plane.events.service import CHANNEL
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _RECONNECT_AFTER = 1.0
 """Seconds. Followers read the table on every wake, so what happened meanwhile is late, never lost."""
+
+_LOOK_FOR_END_EVERY = 0.25
+"""Seconds."""
 
 
 @dataclass(eq=False, slots=True)
@@ -43,18 +47,23 @@ class Notifications:
         self._channels = channels
         self._subscribers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._rows: defaultdict[tuple[str, str], list[Turn]] = defaultdict(list)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.ending = False
+        """Whether this process is about to end, so that nobody should wait any longer."""
 
     async def start(self) -> None:
         """Begin to listen, in the background."""
-        self._task = asyncio.create_task(self._listen_forever(), name="event notifications")
+        self._tasks = [
+            asyncio.create_task(self._listen_forever(), name="event notifications"),
+            asyncio.create_task(self._watch_for_the_end(), name="end of the process"),
+        ]
 
     async def stop(self) -> None:
         """Close the connection."""
-        if self._task:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
     @contextmanager
     def subscribe(self, execution_id: UUID) -> Iterator[asyncio.Event]:
@@ -108,6 +117,14 @@ class Notifications:
                         wake.set()
                 else:
                     self._wake_next(notification.channel, notification.payload)
+
+    async def _watch_for_the_end(self) -> None:
+        # uvicorn tells the application of its end when every request is answered, those that wait here among them. The
+        # library of event streams has its ear at uvicorn's signal handler, for the same reason.
+        while not AppStatus.should_exit:
+            await asyncio.sleep(_LOOK_FOR_END_EVERY)
+        self.ending = True
+        self._wake_everybody()
 
     def _wake_everybody(self) -> None:
         for wakes in self._subscribers.values():

@@ -81,7 +81,8 @@ async def wait(
     seconds: float,
     present: Callable[[], Awaitable[bool]],
 ) -> list[Offer]:
-    """What there is to claim, as soon as there is something; nothing when `seconds` have passed.
+    """What there is to claim, as soon as there is something; nothing when `seconds` have passed
+    or this process is about to end.
 
     While it waits it holds no connection to the database. `present` says whether somebody still waits for the answer:
     one that doesn't passes the wake on.
@@ -96,7 +97,7 @@ async def wait(
             async with database.tenant(worker.organization_id) as session:
                 offers = await offered(session, worker.environment_id, most=most)
             left = deadline - time.monotonic()
-            if offers or left <= 0:
+            if offers or left <= 0 or notifications.ending:
                 return offers
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(turn.wake.wait(), left)

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sse_starlette.sse import AppStatus
 
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
@@ -53,6 +54,16 @@ async def test_a_waiting_worker_is_woken_by_a_new_execution(acme: Tenant) -> Non
 
 async def test_a_worker_that_is_woken_by_nothing_is_answered_when_its_time_is_up(acme: Tenant) -> None:
     assert await offers(acme, wait=0.2) == []
+
+
+async def test_a_server_that_is_asked_to_end_lets_nobody_wait(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        waiting = group.create_task(offers(acme, wait=50))
+        await asyncio.sleep(0)
+        # As uvicorn's signal handler does, to which the library of event streams listens.
+        monkeypatch.setattr(AppStatus, "should_exit", True)
+
+    assert waiting.result() == []
 
 
 async def test_a_worker_learns_nothing_of_other_tenants(acme: Tenant, globex: Tenant) -> None:
