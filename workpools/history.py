@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _EVERY = timedelta(seconds=2)
 _MOST_AT_ONCE = 200
+_LARGEST_BYTES = 900_000
 
 
 class History:
@@ -55,12 +57,11 @@ class History:
 
     async def _send_logs(self) -> None:
         while batch := _taken(self._logs):
-            for log in batch:
-                log.pop("__payload_size__", None)
-            try:
-                await self._client.create_logs(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, an execution doesn't fail for want of its log
-                logger.debug("logs could not be sent: %s", type(error).__name__)
+            for some in _fitting(batch):
+                try:
+                    await self._client.create_logs(some)
+                except Exception as error:  # noqa: BLE001 - no execution fails for want of its log
+                    logger.debug("logs could not be sent: %s", type(error).__name__)
 
     async def _send_events(self) -> None:
         while batch := _taken(self._events):
@@ -69,6 +70,19 @@ class History:
                 await self._client.request("POST", "/events", json=told)
             except Exception as error:  # noqa: BLE001 - as above
                 logger.debug("events could not be sent: %s", type(error).__name__)
+
+
+def _fitting(logs: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The same in parts that are no larger than the control plane takes. Prefect's handler has measured each."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for log in logs:
+        size += (own := log.pop("__payload_size__", 0))
+        if part and size > _LARGEST_BYTES:
+            yield part
+            part, size = [], own
+        part.append(log)
+    yield part
 
 
 def _taken(waiting: "SimpleQueue[Any]") -> list[Any]:
