@@ -31,12 +31,12 @@ class StreamedEvent:
 class Rest:
     """Blocking calls with one credential. All raise `Refused` or `Unreachable`."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=f"{self.url}{API_PREFIX}",
             headers={"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT},
-            timeout=30.0,
+            timeout=timeout_seconds,
             trust_env=not is_on_this_machine(url),
         )
 

@@ -21,7 +21,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from control_plane.client import ControlPlaneError, Refused, WorkerClient
 from control_plane.wire.executions import Claim, ClaimRequest, FinalStatus, Finish, Offer
 from control_plane.wire.joining import WorkerHeartbeat
-from workpools import joining
+from workpools import joining, readiness
 from workpools.assignment import Assignment
 from workpools.children import Child, Children, ForkServerGone, environment
 from workpools.confinement import hide_memory
@@ -128,13 +128,16 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
     def _asked_to_stop(self, printer: Callable[..., None]) -> Iterator[None]:
         """The first request to stop lets executions finish, the second doesn't."""
         loop = asyncio.get_running_loop()
+        asked_before = False  # by a signal: who was asked to drain by the control plane still has its first one to come
 
         def asked() -> None:
-            if self._draining.is_set():
+            nonlocal asked_before
+            if asked_before:
                 printer("Stopping the executions that are under way.")
                 self.stop_now()
             else:
-                printer(f"Finishing {len(self._taken)} executions; a second request stops them.")
+                asked_before = True
+                printer(_on_its_way_out(len(self._taken)))
                 self.drain()
 
         signals = (signal.SIGTERM, signal.SIGINT)
@@ -164,6 +167,8 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
         """Ask the control plane for work, all the time that there is room for some."""
         await self._processes.ready.wait()
         self._logger.info("ready for executions, %s at once", self.slots)
+        if membership := joining.membership():
+            readiness.tell(str(membership.session.session_id))
         while not self._draining.is_set():
             try:
                 async with WorkerClient(_url(), _credential(), patience_seconds=0) as client:
@@ -182,6 +187,7 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
         while not membership.draining.is_set():  # noqa: ASYNC110 - it is an event of threads
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         self.drain()
+        self._logger.info("taking nothing new, executions under way: %s", len(self._taken))
 
     def _measured(self, measure: Callable[[], WorkerHeartbeat]) -> Callable[[], WorkerHeartbeat]:
         def measured() -> WorkerHeartbeat:
@@ -271,6 +277,12 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
         with contextlib.suppress(ObjectNotFound):
             run = await self.client.read_flow_run(offer.flow_run_id)
             await self._propose_crashed_state(run, f"The process of the execution {how}.")
+
+
+def _on_its_way_out(executions: int) -> str:
+    if not executions:
+        return "Leaving: no execution is under way."
+    return f"Finishing {executions} execution{'s' * (executions > 1)}; a second request stops what is under way."
 
 
 async def _stopped(tasks: "Sequence[asyncio.Task[None]]") -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from control_plane import __version__
+from control_plane.cli import worker
+from control_plane.cli.options import Data
 
 app = typer.Typer(
     name="control-plane",
@@ -15,15 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="CONTROL_PLANE_DATA",
-        help="Folder that holds everything the stack keeps. Default: the user's data folder.",
-        show_default=False,
-    ),
-]
+app.add_typer(worker.app)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so

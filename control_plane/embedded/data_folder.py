@@ -14,7 +14,7 @@ class DataFolderInUse(Exception):
 
 
 class DataFolder:
-    """Reading it changes nothing. `locked()` makes it, readable by its owner only."""
+    """Reading it changes nothing. `make()` and `locked()` make it, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -48,7 +48,7 @@ class DataFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make the folder if there is none, and hold it for one stack. Raises `DataFolderInUse`, `OSError`."""
-        self._make()
+        self.make()
         with self._lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,15 +58,18 @@ class DataFolder:
                 ) from None
             yield
 
-    def _make(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        if self._lock.exists():
+    def make(self) -> None:
+        """Make the folder if there is none. Raises `DataFolderInUse` if it holds something else, and `OSError`."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = {entry.name for entry in self.path.iterdir()}
+        if self._lock.name in found:
             return
-        if any(self.path.iterdir()):
+        if found:
             raise DataFolderInUse(
                 f"{self.path} holds something else than a control plane's data. Choose another folder with --data."
             )
         self.path.chmod(0o700)
+        self._lock.touch(mode=0o600)
 
     def _read(self) -> dict[str, str]:
         if not self._secrets.exists():

@@ -121,7 +121,7 @@ class Notifications:
     async def _watch_for_the_end(self) -> None:
         # uvicorn tells the application of its end when every request is answered, those that wait here among them. The
         # library of event streams has its ear at uvicorn's signal handler, for the same reason.
-        while not AppStatus.should_exit:
+        while not AppStatus.should_exit:  # noqa: ASYNC110 - a flag of somebody else, who tells nobody
             await asyncio.sleep(_LOOK_FOR_END_EVERY)
         self.ending = True
         self._wake_everybody()

@@ -81,9 +81,9 @@ async def wait(
     seconds: float,
     present: Callable[[], Awaitable[bool]],
 ) -> list[Offer]:
-    """What there is to claim, as soon as there is something; nothing when `seconds` have passed
-    or this process is about to end.
+    """What there is to claim, as soon as there is something; nothing when `seconds` have passed.
 
+    Nothing either when this process is about to end.
     While it waits it holds no connection to the database. `present` says whether somebody still waits for the answer:
     one that doesn't passes the wake on.
     """
