@@ -12,7 +12,17 @@ from benchmarks.figures import Benchmark, Figure
 from benchmarks.runner import main
 from control_plane.cli.dev import stop_on_termination
 
-NAMES = ("policy_decision", "dev_start", "sse_delay", "post_executions", "reading", "memory", "start_latency")
+NAMES = (
+    "policy_decision",
+    "dev_start",
+    "sse_delay",
+    "post_executions",
+    "reading",
+    "memory",
+    "start_latency",
+    "idle_workers",
+    "fairness",
+)
 """Modules of this package with a function `measure`. The short ones come first."""
 
 _SETTINGS = ("CONTROL_PLANE_", "PREFECT_", "LITELLM_", "OPENAI_", "ANTHROPIC_", "DATABASE_URL")

@@ -86,21 +86,26 @@ def _pile(load: Load, started: float) -> Iterator[tuple[float | None, bytes]]:
 
 async def _client(load: Load, pile: Iterator[tuple[float | None, bytes]], latencies: list[float]) -> None:
     target = urlsplit(load.urls[0])
-    expected = str(load.expected).encode()
     reader, writer = await asyncio.open_connection(target.hostname, target.port)
     try:
         for due, request in pile:
             started = due or time.perf_counter()
             await asyncio.sleep(max(0.0, started - time.perf_counter()))
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = _LENGTH.search(head)
-            body = await reader.readexactly(int(length[1]) if length else 0)
+            status, body = await exchange(reader, writer, request)
             latencies.append(time.perf_counter() - started)
-            if head.split(b" ", 2)[1] != expected:
-                raise RuntimeError(f"the answer was {head.splitlines()[0].decode()}: {body[:500]!r}")
+            if status != load.expected:
+                raise RuntimeError(f"the answer was {status}: {body[:500]!r}")
     finally:
         writer.close()
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, bytes]:
+    """Send a request over a connection; the status and the body of the answer."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    body = await reader.readexactly(int(length[1]) if length else 0)
+    return int(head.split(b" ", 2)[1]), body
 
 
 def _request(load: Load, url: str) -> bytes:

@@ -4,9 +4,9 @@ Everything is real: a key is checked, row-level security is on, a policy of the 
 executions are stored durably. Only a worker is missing, so that nothing runs. With a fixed number of clients, each
 waiting for its answer, the rate and the latency are two sides of the same number: `CLIENTS` / rate is the mean latency.
 
-Measured twice: while Prefect hangs (the median of three rounds), which is how much the control plane itself accepts, and while Prefect starts a flow
-run for each of them on the same cores. Nothing may be lost by the former: everything gets its flow run once Prefect
-goes on.
+Measured twice: while Prefect hangs (the median of three rounds), which is how much the control plane itself accepts,
+and while Prefect starts a flow run for each of them on the same cores. Nothing may be lost by the former: everything
+gets its flow run once Prefect goes on.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """How fast executions are read: one by its id, a page of 50, and whether a million rows make that slower.
 
 Requests come at a fixed rate. For the ratio, medians of the same page are compared, asked by one client and first with
-`FEW` rows in the table, then with `MANY`: the newest page, a page deep inside, the newest of those in one status, and those of one agent.
+`FEW` rows in the table, then with `MANY`: the newest page, a page deep inside, the newest of those in one status, and
+those of one agent.
 """
 
 import base64
@@ -70,7 +71,7 @@ def _median_ms(load: Load, url: str) -> float:
 
 
 def _pages(stack: Stack, executions: str, rows: int) -> dict[str, str]:
-    with _connected(stack) as connection:
+    with connected(stack) as connection:
         found = connection.execute(
             "SELECT id, agent_id, created_at FROM executions ORDER BY created_at DESC"
         ).fetchone()
@@ -93,7 +94,7 @@ def _cursor(moment: datetime) -> str:
 
 
 def _fill(stack: Stack, first: int, last: int) -> None:
-    with _connected(stack) as connection:
+    with connected(stack) as connection:
         # Copies of a row that is right need no checks, which would take minutes.
         connection.execute("SET session_replication_role = replica")
         connection.execute(_COPIES, [_APART, first, last])
@@ -103,7 +104,8 @@ def _fill(stack: Stack, first: int, last: int) -> None:
         connection.execute("CHECKPOINT")  # or the disk is still busy with the copies while pages are read
 
 
-def _connected(stack: Stack) -> psycopg.Connection:
+def connected(stack: Stack) -> psycopg.Connection:
+    """The database of the stack, as its superuser."""
     if stack.postgres is None:
         raise RuntimeError("the stack has no PostgreSQL of its own")
     return psycopg.connect(stack.postgres.url(database=DATABASE))

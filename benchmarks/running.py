@@ -54,16 +54,17 @@ def paused(stack: Stack, name: str) -> Iterator[None]:
 
 def settle(stack: Stack, name: str) -> None:
     """Wait until one process of the stack does nothing. The API server loads LiteLLM for seconds after it is ready."""
-    before = _cpu_seconds(stack, name)
+    before = cpu_seconds(stack, name)
     while True:
         time.sleep(1)
-        now = _cpu_seconds(stack, name)
+        now = cpu_seconds(stack, name)
         if now - before < _QUIET:
             return
         before = now
 
 
-def _cpu_seconds(stack: Stack, name: str) -> float:
+def cpu_seconds(stack: Stack, name: str) -> float:
+    """The CPU time that one process of the stack has used since it began."""
     times = Path(f"/proc/{stack.processes[name].popen.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 

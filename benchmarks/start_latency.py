@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
-
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
 from benchmarks.figures import Figure, percentile
-from benchmarks.running import assistant, progress, request, running_stack, wait_for
+from benchmarks.running import ROOT, assistant, progress, request, running_stack
+from benchmarks.steps import STEPS, Course, ended, warm_worker
 from benchmarks.stock import Stock, stock_worker
+from benchmarks.waterfall import waterfall
 from control_plane.embedded.bootstrap import Tenant
 from control_plane.embedded.processes import Process
 from control_plane.embedded.stack import Stack
@@ -35,31 +34,31 @@ RATIO_LIMIT = 0.05
 P50_LIMIT_MS = 200.0
 P99_LIMIT_MS = 600.0
 RATE_LIMIT = 8.0
-_STEPS = ("dispatched", "scheduled", "claimed", "running", "first_line", "ended")
-"""What happens between accepted and the end, in order: Prefect has the flow run, the control plane has noted it and
-woken the worker, the worker has claimed it, Prefect knows that it runs, the flow begins, the control plane knows its
-end."""
+PICTURE = ROOT / "docs" / "images" / "start-latency.svg"
 
 
 def measure() -> Iterator[Figure]:
     """The percentiles of both and their ratio, the way there step by step, memory of a process, and the burst."""
     with running_stack() as (stack, tenant), Rest(stack.api_url, tenant.api_key) as rest:
-        worker = _warm_worker(stack, tenant)
+        worker = warm_worker(stack, tenant)
         body = request(assistant(rest, tenant))
         with stock_worker(stack) as stock:
+            course = Course(rest, stock.client, worker)
             progress("warming up")
             for _ in range(3):
-                _ours(rest, stock, body)
+                _ours(course, body)
             _stock(stock)
             ours: list[dict[str, float]] = []
             plain: list[float] = []
             for number in range(1, RUNS + 1):
-                ours.append(_ours(rest, stock, body))
+                ours.append(_ours(course, body))
                 plain.append(_stock(stock))
                 progress(f"run {number} of {RUNS}: ours {ours[-1]['first_line']:.0f} ms, stock {plain[-1]:.0f} ms")
             yield from _latencies([one["first_line"] for one in ours], plain)
-            for step in _STEPS:
-                yield Figure(f"start_latency.until_{step}_p50", percentile([one[step] for one in ours], 50), "ms")
+            medians = {step: percentile([one[step] for one in ours], 50) for step in STEPS}
+            for step, median in medians.items():
+                yield Figure(f"start_latency.until_{step}_p50", median, "ms")
+            _draw(medians)
         yield from _memory(worker)
         progress(f"{BURST} executions at once")
         yield Figure("start_latency.burst", _burst(stack, tenant, body), "runs/s", limit=RATE_LIMIT, at_least=True)
@@ -74,51 +73,16 @@ def _latencies(ours: list[float], plain: list[float]) -> Iterator[Figure]:
     yield Figure("start_latency.ratio_p50", ratio, "ratio", limit=RATIO_LIMIT)
 
 
-def _warm_worker(stack: Stack, tenant: Tenant) -> Process:
-    worker = stack.start_worker(tenant.environment["work_pool"], tenant.worker_key)
-    worker.wait_until(lambda: "ready for executions" in worker.log.read_text(), seconds=120)
-    return worker
-
-
-def _ours(rest: Rest, stock: Stock, body: dict[str, Any]) -> dict[str, float]:
+def _ours(course: Course, body: dict[str, Any]) -> dict[str, float]:
     """Milliseconds from accepted to each step."""
     _settle()
-    path = f"/executions/{rest.post('/executions', body)['id']}"
-    accepted = time.time()
-    execution = _ended(rest, path)
-    flow_run_id = UUID(execution["flow_run_id"])
-    events = {event["data"]["status"]: event for event in rest.get(f"{path}/events") if event["type"] == "status"}
-    stock.ended(flow_run_id)
-    states = {state.type.value: state.timestamp for state in stock.client.read_flow_run_states(flow_run_id)}
-    steps = {
-        "dispatched": states["SCHEDULED"],
-        "scheduled": _time(events["scheduled"]),
-        "claimed": _time(events["running"]),
-        "running": states["RUNNING"],
-        "first_line": wait_for(lambda: _first_line(stock, flow_run_id), "the log of the flow run"),
-        "ended": _time(events["completed"]),
-    }
-    return {step: (moment.timestamp() - accepted) * 1000 for step, moment in steps.items()}
+    return course.run(body)
 
 
-def _first_line(stock: Stock, flow_run_id: UUID) -> datetime | None:
-    logs = stock.client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id])), limit=200, offset=0)
-    return next((log.timestamp for log in logs if log.message.endswith(" begins")), None)
-
-
-def _time(event: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(event["created_at"])
-
-
-def _ended(rest: Rest, path: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        execution: dict[str, Any] = rest.get(path)
-        return execution if execution["finished_at"] else None
-
-    execution = wait_for(look, f"the end of {path}")
-    if execution["status"] != "completed":
-        raise RuntimeError(f"{path} ended as {execution['status']}: {execution['error']}")
-    return execution
+def _draw(medians: Mapping[str, float]) -> None:
+    way = {STEPS[step]: medians[step] for step in STEPS if step != "ended"}
+    PICTURE.write_text(waterfall("From accepted to the first line of the flow, medians", way))
+    progress(f"drawn: {PICTURE.relative_to(ROOT)}")
 
 
 def _stock(stock: Stock) -> float:
@@ -146,7 +110,7 @@ def _burst(stack: Stack, tenant: Tenant, body: dict[str, Any]) -> float:
     with ThreadPoolExecutor(8) as senders:
         ids = list(senders.map(start, range(BURST)))
     with client() as rest:
-        ends = [datetime.fromisoformat(_ended(rest, f"/executions/{one}")["finished_at"]) for one in ids]
+        ends = [datetime.fromisoformat(ended(rest, f"/executions/{one}")["finished_at"]) for one in ids]
     return BURST / (max(ends) - began).total_seconds()
 
 

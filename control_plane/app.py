@@ -24,7 +24,7 @@ from control_plane import (
     validation,
 )
 from control_plane import settings as configuration
-from control_plane.audit.requests import record_request
+from control_plane.audit.requests import record_presence, record_request
 from control_plane.auth import local_issuer_router, oidc_sign_in, sign_in_router
 from control_plane.auth.credentials import Authenticator, Hasher
 from control_plane.auth.local_issuer import LocalIssuer
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     app.state.settings = settings
     app.state.local_issuer = LocalIssuer.of(settings)
     app.state.orchestrator = orchestrator or _orchestrator(settings)
-    app.state.record_request = record_request
+    app.state.record_request, app.state.record_presence = record_request, record_presence
     app.state.keyring = Keyring.of(settings.encryption_keys)
     problems.install(app)
     description.install(app)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 PROBLEM_TYPE = "application/problem+json"
@@ -123,21 +123,21 @@ class ProblemError(BaseModel):
     """One wrong place in a request. `location` is a path like `body.llm_config.provider`."""
 
     location: str
-    message: str
-    code: str
+    message: str = Field(description="What it must be, for people.")
+    code: str = Field(description="The same, for programs.")
 
 
 class ProblemRead(BaseModel):
     """The body of every error (RFC 9457, `application/problem+json`)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str | None = None
-    errors: list[ProblemError] = []
+    type: str = Field(description="URI of the kind of problem.")
+    title: str = Field(description="The kind in words.")
+    status: int = Field(description="The HTTP status once more.")
+    detail: str = Field(description="What happened this time, and what to do.")
+    instance: str = Field(description="The path that was asked.")
+    code: str = Field(description="The kind for programs; it stays the same.")
+    request_id: str | None = Field(default=None, description="As `X-Request-Id` and the server's log have it.")
+    errors: list[ProblemError] = Field(default=[], description="Each wrong place of a request that can't be used.")
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:

@@ -82,6 +82,9 @@ class Orchestrator(Protocol):
     async def cancel(self, run_id: UUID) -> None:
         """Stop a run. A run that has ended or is unknown is left alone."""
 
+    async def give_up(self, run_id: UUID) -> None:
+        """Note that a run has crashed, whose worker is gone. A run that has ended or is unknown is left alone."""
+
     async def status(self, run_id: UUID) -> RunStatus:
         """What has become of a run."""
 

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import WorkQueueFilter
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
-from prefect.states import Cancelling, Scheduled
+from prefect.states import Cancelling, Crashed, Scheduled
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from deployments.catalog import ENTRYPOINT, FLOW_NAME, PARAMETER, deployment_name
@@ -147,6 +147,16 @@ class PrefectOrchestrator:
             return
         async with self._client() as client:
             await client.set_flow_run_state(run_id, Cancelling())
+
+    @_come_again
+    async def give_up(self, run_id: UUID) -> None:
+        """Note in Prefect that the run has crashed."""
+        status = await self.status(run_id)
+        if status.state in {RunState.ENDED, RunState.MISSING}:
+            return
+        async with self._client() as client:
+            lost = Crashed(message="The worker stopped answering and lost its lease.")
+            await client.set_flow_run_state(run_id, lost, force=True)
 
     @_come_again
     async def status(self, run_id: UUID) -> RunStatus:

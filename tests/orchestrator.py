@@ -33,6 +33,7 @@ class FakeOrchestrator:
         self.removed: list[str] = []
         self.started: list[RunRequest] = []
         self.cancelled: list[UUID] = []
+        self.given_up: list[UUID] = []
         self.states: dict[UUID, RunStatus] = {}
 
     async def ensure_environment(self, work_pool: str, queues: Sequence[Queue]) -> None:
@@ -58,6 +59,10 @@ class FakeOrchestrator:
     async def cancel(self, run_id: UUID) -> None:
         self._answer()
         self.cancelled.append(run_id)
+
+    async def give_up(self, run_id: UUID) -> None:
+        self._answer()
+        self.given_up.append(run_id)
 
     async def status(self, run_id: UUID) -> RunStatus:
         self._answer()

@@ -194,7 +194,7 @@ async def _side(
         execution_id, flow_run_id = await _run(tenant, orchestrator)
         claim = await tenant.claim(execution_id)
         canary = f"canary-{uuid4().hex}"
-        ids = await _plant(prefect, tenant.environment["work_pool"], flow_run_id, canary)
+        ids = await plant(prefect, tenant.environment["work_pool"], flow_run_id, canary)
         yield Side(
             tenant,
             tenant.session["session_token"],
@@ -215,7 +215,9 @@ def _busy(response: httpx.Response) -> bool:
     return response.status_code == 503
 
 
-async def _plant(prefect: httpx.AsyncClient, work_pool: str, flow_run_id: str, canary: str) -> dict[str, str]:
+async def plant(prefect: httpx.AsyncClient, work_pool: str, flow_run_id: str, canary: str) -> dict[str, str]:
+    """Put something of everything into Prefect for a work pool; the ids by their names."""
+
     @retry(retry=retry_if_result(_busy), stop=stop_after_attempt(20), wait=wait_fixed(0.25))
     async def asked(method: str, path: str, body: Any) -> httpx.Response:
         return await prefect.request(method, path, json=body)

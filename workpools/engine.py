@@ -114,6 +114,8 @@ def carry_out(assignment: Assignment) -> int:
     settings.api.url = assignment.prefect_api_url
     settings.api.key = SecretStr(assignment.claim.execution_token)
     settings.flows.heartbeat_frequency = None
+    # A Prefect that is started again is waited for, as long as the execution token holds after the end: 1 s each.
+    settings.client.max_retries = 50
     os.environ["CONTROL_PLANE_URL"] = assignment.control_plane_url
     handed = Handover(claim=assignment.claim, claimed_at=assignment.claimed_at)
     os.environ[CLAIM_VARIABLE] = handed.model_dump_json()

@@ -40,7 +40,11 @@ async def create_agent(body: AgentCreate, principal: MayWriteAgents, session: Db
 
 @router.get("", response_model_exclude_unset=True)
 async def list_agents(
-    _: MayReadAgents, session: Db, page: Paged, name: Text | None = None, environment_id: UUID | None = None
+    _: MayReadAgents,
+    session: Db,
+    page: Paged,
+    name: Annotated[Text | None, Query(description="Only those of exactly this name.")] = None,
+    environment_id: Annotated[UUID | None, Query(description="Only those of this environment.")] = None,
 ) -> list[AgentRead]:
     """Agents, newest first."""
     return [_read(found) for found in await agents.listed(session, page, name=name, environment_id=environment_id)]

@@ -11,13 +11,22 @@ from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, Json, Name, Pat
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """The name of a plugin or policy."""
 
-Description = Annotated[Text, Field(max_length=2_000)]
+Description = Annotated[Text, Field(max_length=2_000, description="For people; the model never sees it.")]
 Instructions = Annotated[Text, Field(max_length=100_000, description="The system prompt.")]
 AgentType = Annotated[Identifier, Field(description="The runtime that carries the agent out.")]
-Provider = Annotated[Text, Field(min_length=1, max_length=100, examples=["anthropic"])]
-Model = Annotated[Text, Field(min_length=1, max_length=200, examples=["claude-3-5-sonnet-20241022"])]
-Temperature = Annotated[float, Field(ge=0, le=2)]
-MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
+Provider = Annotated[
+    Text, Field(min_length=1, max_length=100, description="By LiteLLM's name, or `scripted`.", examples=["anthropic"])
+]
+Model = Annotated[
+    Text,
+    Field(
+        min_length=1, max_length=200, description="As the provider calls it.", examples=["claude-3-5-sonnet-20241022"]
+    ),
+]
+Temperature = Annotated[float, Field(ge=0, le=2, description="How freely the model chooses; null: its own default.")]
+MaxTokens = Annotated[
+    int, Field(ge=1, le=1_000_000, description="Most tokens of one answer; null: the model's own limit.")
+]
 VersionNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
@@ -31,6 +40,12 @@ Identifiers = Annotated[
     list[Identifier], Field(max_length=50, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
 ]
 """Names of plugins or policies, each once."""
+
+Toolsets = Annotated[Identifiers, Field(description="Names of the toolsets whose tools it may call, each once.")]
+Policies = Annotated[
+    Identifiers, Field(description="Names of policies, own or bundled, that decide over its calls, each once.")
+]
+VersionRead = Annotated[int, Field(description="Counts from 1, one up with each change.")]
 
 
 class LlmConfig(Body):
@@ -59,8 +74,8 @@ class AgentContent(Body):
     instructions: Instructions = ""
     agent_type: AgentType = "agno"
     llm_config: LlmConfig
-    toolsets: Identifiers = Field(default=[])
-    policies: Identifiers = Field(default=[])
+    toolsets: Toolsets = Field(default=[])
+    policies: Policies = Field(default=[])
 
 
 class AgentCreate(AgentContent):
@@ -88,8 +103,8 @@ class AgentUpdate(Patch):
     instructions: Instructions = ABSENT
     agent_type: AgentType = ABSENT
     llm_config: LlmConfigUpdate = ABSENT
-    toolsets: Identifiers = ABSENT
-    policies: Identifiers = ABSENT
+    toolsets: Toolsets = ABSENT
+    policies: Policies = ABSENT
 
 
 class AgentRollback(Body):
@@ -97,7 +112,7 @@ class AgentRollback(Body):
 
     model_config = example(version=1)
 
-    version: VersionNumber
+    version: VersionNumber = Field(description="One that the agent had; its content becomes the newest version.")
 
 
 class AgentRead(Read):
@@ -107,7 +122,7 @@ class AgentRead(Read):
     project_id: UUID
     environment_id: UUID
     name: str
-    version: int
+    version: VersionRead
     description: str
     instructions: str
     agent_type: str
@@ -122,7 +137,7 @@ class AgentVersionRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     agent_id: UUID
-    version: int
+    version: VersionRead
     name: str
     description: str
     instructions: str
@@ -136,6 +151,6 @@ class AgentVersionRead(BaseModel):
 class AgentChange(BaseModel):
     """A field in which two versions differ. `field` is a path like `llm_config.model`; null means none."""
 
-    field: str
-    before: Json
-    after: Json
+    field: str = Field(examples=["llm_config.model"])
+    before: Json = Field(description="Its value in the version that is compared with.")
+    after: Json = Field(description="Its value in the version of the path.")

@@ -1,9 +1,10 @@
 """`/organizations/{organization_id}/api-keys`, and the way to the first one."""
 
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.api_keys import service as api_keys
 from control_plane.api_keys.schemas import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
@@ -21,7 +22,7 @@ from control_plane.contract import Text
 from control_plane.organizations.schemas import KeyCreate, KeyRotation
 from control_plane.pagination import Paged
 from control_plane.problems import NotFound, problems
-from control_plane.roles.service import LastOwner
+from control_plane.roles.grants import LastOwner
 from control_plane.transactions import TenantRoute
 
 router = APIRouter(prefix="/organizations/{organization_id}", tags=["API keys"], route_class=TenantRoute)
@@ -62,8 +63,8 @@ async def list_api_keys(
     _: MayReadApiKeys,
     session: OrganizationDb,
     page: Paged,
-    service_account_id: UUID | None = None,
-    name: Text | None = None,
+    service_account_id: Annotated[UUID | None, Query(description="Only those of this service account.")] = None,
+    name: Annotated[Text | None, Query(description="Only those of exactly this name.")] = None,
 ) -> list[ApiKeyRead]:
     """API keys, newest first, those that have expired or been revoked too."""
     return await api_keys.listed(session, page, service_account_id=service_account_id, name=name)

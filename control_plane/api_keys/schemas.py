@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, model_validator
 
 from control_plane.contract import Body, Name, Read, Slug, example
+from control_plane.organizations.schemas import IssuedKey, KeyEnd, KeyHint, KeyMaker, KeyRevocation
 
 
 class ApiKeyCreate(Body):
@@ -15,9 +16,9 @@ class ApiKeyCreate(Body):
     model_config = example(name="laptop", role="developer")
 
     name: Name
-    role: Slug | None = Field(default=None, examples=["developer"])
-    project_id: UUID | None = None
-    service_account_id: UUID | None = None
+    role: Slug | None = Field(default=None, description="Name of a built-in or custom role.", examples=["developer"])
+    project_id: UUID | None = Field(default=None, description="Where it has the role. Null: in the whole organization.")
+    service_account_id: UUID | None = Field(default=None, description="Whose roles it has, in place of one of its own.")
     expires_at: Annotated[AwareDatetime | None, Field(description="When it stops working. Default: never.")] = None
 
     @model_validator(mode="after")
@@ -34,17 +35,17 @@ class ApiKeyRead(Read):
 
     organization_id: UUID
     name: str
-    hint: str
-    role: str | None
-    project_id: UUID | None
+    hint: KeyHint
+    role: str | None = Field(description="Null for one of a service account, whose roles it has.")
+    project_id: UUID | None = Field(description="Where it has the role. Null: in the whole organization.")
     service_account_id: UUID | None
-    created_by: str
-    expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the minute.")
-    revoked_at: datetime | None
+    created_by: KeyMaker
+    expires_at: KeyEnd
+    last_used_at: datetime | None = Field(description="To the minute. Null: not yet.")
+    revoked_at: KeyRevocation
 
 
 class ApiKeyIssued(ApiKeyRead):
     """A new API key. `key` is shown this once."""
 
-    key: str
+    key: IssuedKey

@@ -9,19 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.api_keys.schemas import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
 from control_plane.auth import credentials
 from control_plane.auth.credentials import Credential, Hasher, issue
-from control_plane.auth.principals import Kind, Principal
+from control_plane.auth.principals import Grant, Kind, Principal
 from control_plane.auth.roles import OWNER
 from control_plane.organizations.schemas import KeyCreate
 from control_plane.pagination import Page
 from control_plane.problems import Conflict, Invalid, NotFound
-from control_plane.roles import service as roles
+from control_plane.roles import grants
+from control_plane.roles.grants import Held
 from control_plane.roles.models import RoleGrant
 from control_plane.roles.schemas import RoleGranted
-from control_plane.roles.service import Held
 from control_plane.service_accounts import service as service_accounts
 from control_plane.service_accounts.models import ServiceAccount
-
-_OWN: object = RoleGrant.credential_id
 
 
 class HasOwner(Conflict):
@@ -34,7 +32,7 @@ async def bootstrap(
     session: AsyncSession, principal: Principal, organization_id: UUID, body: KeyCreate, *, hasher: Hasher
 ) -> ApiKeyIssued:
     """The first owner's key. Raises `HasOwner` if there is an owner, `NotFound` if there is no organization."""
-    if await roles.has_owner(session):
+    if await grants.has_owner(session):
         raise HasOwner("The organization has an owner already. Ask for a key there.")
     issued = issue(
         session,
@@ -67,7 +65,7 @@ async def create(session: AsyncSession, principal: Principal, body: ApiKeyCreate
     await session.flush()
     if body.role is not None:
         wanted = RoleGranted(role=body.role, project_id=body.project_id)
-        await roles.grant(session, principal, [wanted], to=issued.credential, column=_OWN, location="body.role")
+        await grants.grant(session, principal, [wanted], to=issued.credential, location="body.role")
     return ApiKeyIssued.of(issued.credential, key=issued.secret, role=body.role, project_id=body.project_id)
 
 
@@ -90,23 +88,22 @@ async def listed(
     if name is not None:
         statement = statement.where(Credential.name == name)
     found = await page.fetch(session, statement, Credential)
-    held = await roles.held_by_all(session, [key.id for key in found], column=_OWN)
+    held = await grants.held_by_all(session, found)
     return [_shown(key, held.get(key.id, [])) for key in found]
 
 
 async def read(session: AsyncSession, key: Credential) -> ApiKeyRead:
     """What the API shows of a key."""
-    return _shown(key, await roles.held_by(session, key, column=_OWN))
+    return _shown(key, await grants.held_by(session, key))
 
 
 async def revoke(session: AsyncSession, principal: Principal, key: Credential) -> None:
     """Stop a locked key. Raises `Forbidden` for a key that may do more than the principal, `LastOwner`."""
-    await _check_may_touch(session, principal, key)
+    held = await _check_may_touch(session, principal, key)
     if key.revoked_at is None:
-        held = await roles.held_by(session, key, column=_OWN)
         await credentials.revoke(session, key)
-        if roles.makes_owner(one.grant for one in held):
-            await roles.keep_an_owner(session)
+        if key.service_account_id is None and grants.makes_owner(held):
+            await grants.keep_an_owner(session)
 
 
 async def rotate(
@@ -131,22 +128,19 @@ async def rotate(
     return ApiKeyIssued(**shown.model_dump(), key=issued.secret)
 
 
-async def _check_account(session: AsyncSession, principal: Principal, service_account_id: UUID) -> ServiceAccount:
+async def _check_account(session: AsyncSession, principal: Principal, service_account_id: UUID) -> None:
     try:
         account = await service_accounts.get(session, service_account_id)
     except NotFound as error:
         raise Invalid(error.detail, location="body.service_account_id") from error
-    held = await roles.held_by(session, account, column=RoleGrant.service_account_id)
-    roles.check_may_give(principal, [one.grant for one in held])
-    return account
+    await grants.check_may_touch(session, principal, account)
 
 
-async def _check_may_touch(session: AsyncSession, principal: Principal, key: Credential) -> None:
-    held = await roles.held_by(session, key, column=_OWN)
+async def _check_may_touch(session: AsyncSession, principal: Principal, key: Credential) -> list[Grant]:
+    holder: Credential | ServiceAccount = key
     if key.service_account_id is not None:
-        account = await service_accounts.get(session, key.service_account_id)
-        held = await roles.held_by(session, account, column=RoleGrant.service_account_id)
-    roles.check_may_give(principal, [one.grant for one in held])
+        holder = await service_accounts.get(session, key.service_account_id)
+    return await grants.check_may_touch(session, principal, holder)
 
 
 def _shown(key: Credential, held: list[Held]) -> ApiKeyRead:

@@ -4,12 +4,18 @@ Whoever owns the request's transaction calls it when the answer has been made an
 in a body or a query, has no way into an entry.
 """
 
+import logging
+from collections.abc import Collection
+
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.audit.service import Origin, record
 from control_plane.auth.permissions import EXECUTION, WORKER_SESSION, Permission
 from control_plane.auth.principals import Principal
+from control_plane.db import enter
+
+logger = logging.getLogger(__name__)
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_MACHINES = WORKER_SESSION | EXECUTION
@@ -40,11 +46,36 @@ async def record_request(
     )
 
 
+async def record_presence(
+    request: Request, session: AsyncSession, *, principals: Collection[Principal], action: str, provider: str | None
+) -> None:
+    """Write down that a browser was signed in or out: with the word of an identity provider or, if None, with a key.
+
+    A session of a person is in no organization, since each request names one. So every organization that it opens
+    has an entry, and learns nothing of the others. Somebody who is a member of none is for the server's own log.
+    """
+    if not principals:
+        logger.warning(
+            "%s by %s in no organization, request %s", action, provider or "API key", request.scope["request_id"]
+        )
+    for principal in principals:
+        await enter(session, principal.organization_id)
+        await record(
+            session,
+            origin(request, principal),
+            action=action,
+            resource_type="identity-providers" if provider else "api-keys",
+            resource_id=provider or str(principal.credential_id),
+            status=303,
+        )
+
+
 def origin(request: Request, principal: Principal) -> Origin:
     """Who sends the request, from where, and what it is called."""
     return Origin(
         actor=principal.label,
         credential_id=principal.credential_id,
+        member_id=principal.member_id,
         method=request.method,
         route=_template(request),
         request_id=request.scope["request_id"],

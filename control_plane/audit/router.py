@@ -22,14 +22,14 @@ async def list_audit_entries(
     _: MayReadAudit,
     session: OrganizationDb,
     page: Paged,
-    actor: Annotated[Text | None, Query(description="Kind and name of a credential: `api_key:ci`.")] = None,
-    action: Annotated[Text | None, Query(description="`agents:write`, `secrets:release`, …")] = None,
-    resource_type: Text | None = None,
-    resource_id: Text | None = None,
+    actor: Annotated[Text | None, Query(description="Kind and name of a credential or member: `api_key:ci`.")] = None,
+    action: Annotated[Text | None, Query(description="`agents:write`, `secrets:release`, `auth:sign-in`, …")] = None,
+    resource_type: Annotated[Text | None, Query(description="A collection: `agents`, `secrets`, …")] = None,
+    resource_id: Annotated[Text | None, Query(description="Id, or the name of a secret, in that collection.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Only entries of this moment or later.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Only entries before this moment.")] = None,
 ) -> list[AuditEntryRead]:
-    """What was changed in the organization and which secrets were released, newest first."""
+    """What was changed, which secrets were released and who signed in and out in a browser, newest first."""
     filters = Filters(
         actor=actor,
         action=action,

@@ -19,7 +19,10 @@ _RECORD = insert(AuditEntry.__table__)  # type: ignore[arg-type] # it is declare
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, and through which request. `route` is the template, so that nothing a path carries is kept."""
+    """Who acts, and through which request. `route` is the template, so that nothing a path carries is kept.
+
+    `member_id` is set for people who are signed in, `credential_id` for whoever has a key.
+    """
 
     actor: str
     credential_id: UUID | None
@@ -27,6 +30,7 @@ class Origin:
     route: str
     request_id: str
     client_address: str | None
+    member_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ async def record(
         "organization_id": organization_id,
         "actor": origin.actor,
         "credential_id": origin.credential_id,
+        "member_id": origin.member_id,
         "action": action,
         "method": origin.method,
         "route": origin.route,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import LargeBinary, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.auth.oidc import Identity
@@ -37,11 +38,10 @@ class BrowserSession(Base, Listed):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose session it is: a person, by the sign-in that is hashed beside, or the API key that is hashed."""
+    """Whose session it is: a person, by the sign-in that is hashed beside, or whoever has the API key of this hash."""
 
-    identity: Identity | None = None
+    of: Identity | bytes
     sign_in_hash: bytes | None = None
-    credential_hash: bytes | None = None
 
 
 class SignInUsed(Problem):
@@ -50,22 +50,26 @@ class SignInUsed(Problem):
     code, title = "sign_in_used", "The sign-in was used already"
 
 
-async def start(database: Database, hasher: Callable[[str], bytes], holder: Holder, *, lifetime: timedelta) -> str:
-    """Open a session; its token, which exists only here and in the browser. Raises `SignInUsed`."""
+async def start(session: AsyncSession, hasher: Callable[[str], bytes], holder: Holder, *, lifetime: timedelta) -> str:
+    """Open a session; its token, which exists only here and in the browser. Raises `SignInUsed`.
+
+    This and `end` take a transaction that is in no organization, so that what is written down of it stands or falls
+    with it.
+    """
     token = PREFIX + secrets.token_urlsafe(32)
-    identity = holder.identity
+    identity, credential_hash = (holder.of, None) if isinstance(holder.of, Identity) else (None, holder.of)
     row = BrowserSession(
         hash=hasher(token),
         sign_in_hash=holder.sign_in_hash,
         issuer=identity.issuer if identity else None,
         subject=identity.subject if identity else None,
         email=identity.email if identity else None,
-        credential_hash=holder.credential_hash,
+        credential_hash=credential_hash,
         expires_at=func.clock_timestamp() + lifetime,
     )
+    session.add(row)
     try:
-        async with database.tenant(None) as session:
-            session.add(row)
+        await session.flush()
     except IntegrityError as error:
         raise SignInUsed("This sign-in was used already. Sign in again.") from error
     return token
@@ -89,14 +93,19 @@ async def find(database: Database, digest: bytes) -> Identity | bytes | None:
     return Identity(row.issuer, row.subject, row.email)
 
 
-async def end(database: Database, digest: bytes) -> None:
-    """End a session for good. Repeating it is harmless, and so is ending none."""
-    async with database.tenant(None) as session:
-        await session.execute(
-            update(BrowserSession)
-            .where(BrowserSession.hash == digest, BrowserSession.revoked_at.is_(None))
-            .values(revoked_at=func.clock_timestamp())
+async def end(session: AsyncSession, digest: bytes) -> bool:
+    """End a session for good; whether it was there to be ended. Repeating it is harmless, and so is ending none."""
+    ended = (
+        update(BrowserSession)
+        .where(
+            BrowserSession.hash == digest,
+            BrowserSession.revoked_at.is_(None),
+            BrowserSession.expires_at > func.clock_timestamp(),
         )
+        .values(revoked_at=func.clock_timestamp())
+        .returning(BrowserSession.id)
+    )
+    return await session.scalar(ended) is not None
 
 
 async def forget_ended(database: Database) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.auth import browser_sessions
-from control_plane.auth.oidc import is_token
+from control_plane.auth.oidc import Identity, is_token
 from control_plane.auth.oidc_sign_in import SignIn
 from control_plane.auth.principals import Grant, Kind, Principal
 from control_plane.db import Base, Database, Resource, TenantOwned, now
@@ -202,6 +202,13 @@ class Authenticator:
         if isinstance(holder, bytes):
             return await self._recognise_hash(holder)
         return await self.sign_in.principal_of(holder, organization=organization)
+
+    async def principals_of(self, holder: Identity | bytes) -> list[Principal]:
+        """All principals that the holder of a browser session is: a person one in each of their organizations."""
+        if isinstance(holder, Identity):
+            return await self.sign_in.principals_of(holder)
+        principal = await self._recognise_hash(holder)
+        return [principal] if principal else []
 
     async def _recognise_hash(self, digest: bytes) -> Principal | None:
         now = time.monotonic()

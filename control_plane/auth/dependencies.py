@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth import browser_cookies
 from control_plane.auth.credentials import Authenticator, Hasher
-from control_plane.auth.permissions import Permission
+from control_plane.auth.permissions import EXECUTION, WORKER_KEY, WORKER_SESSION, Permission
 from control_plane.auth.principals import ExecutionPrincipal, Kind, Principal, WorkerPrincipal
 from control_plane.auth.same_origin import require_same_origin
 from control_plane.db import Database
 from control_plane.problems import Forbidden, NotFound, Problem, Unauthenticated
+
+_OF_MACHINES = WORKER_KEY | WORKER_SESSION | EXECUTION
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -97,10 +99,17 @@ def _reach(request: Request) -> Reach:
 
 
 def requires(permission: Permission) -> Callable[..., Coroutine[Any, Any, Principal]]:
-    """A dependency that yields the principal if it has `permission` and raises `Forbidden` if not."""
+    """A dependency that yields the principal if it has `permission` and raises `Forbidden` if not.
+
+    What workers do is not for browsers, even if the API key that signed one in may join: a page can't be one.
+    """
 
     async def gate(request: Request, principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
         request.state.reach = Reach(permission, principal.projects_with(permission))
+        if permission in _OF_MACHINES and _session_token(request) is not None:
+            raise Forbidden(
+                "A signed-in browser is no worker. Send what the worker joins with: `Authorization: Bearer <key>`."
+            )
         return principal
 
     gate.permission = permission  # type: ignore[attr-defined] # a test walks all routes and reads it

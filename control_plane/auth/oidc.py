@@ -5,6 +5,7 @@ says about itself (its algorithm, its issuer) only chooses among what the settin
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ MAX_TOKEN_CHARACTERS = 8192
 
 LEEWAY_SECONDS = 30
 """How far the provider's clock may be off ours."""
+
+MOST_CHARACTERS = 255
+"""Of a subject and of an e-mail address, in tokens as in what members are named by."""
+
+SUBJECT = r"^[ -~]+$"
+"""OpenID Connect Core, section 2: a subject has at most 255 ASCII characters. Control characters are none of ours."""
 
 _TYPES = {"jwt", "at+jwt", "application/at+jwt"}
 """RFC 8725: a token that says it is something else, such as a logout token, signs nobody in."""
@@ -76,8 +83,8 @@ class Tokens:
         await self._check_signature(signed, trusted)
         self._check_claims(claims, trusted, nonce=nonce)
         subject = claims["sub"]
-        if not _presentable(subject):
-            _refuse("Its subject is empty, too long or not text.")
+        if not (isinstance(subject, str) and len(subject) <= MOST_CHARACTERS and re.fullmatch(SUBJECT, subject)):
+            _refuse(f"Its subject must be 1 to {MOST_CHARACTERS} printable ASCII characters, as OpenID Connect has it.")
         return Identity(trusted.issuer, subject, _verified_email(claims, trusted.email_claim))
 
     async def _check_signature(self, signed: jws.CompactSignature, trusted: Trusted) -> None:
@@ -159,7 +166,7 @@ def _verified_email(claims: dict[str, Any], claim: str) -> str | None:
 
 def _presentable(value: object) -> bool:
     """Text that people can read and PostgreSQL can store."""
-    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= MOST_CHARACTERS and value.isprintable()
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -71,6 +71,10 @@ class SignIn:
         """The principal a person is in the organization they name, or in their only one. Raises `Forbidden`."""
         return _chosen(await self._directory.memberships(identity), organization)
 
+    async def principals_of(self, identity: Identity) -> list[Principal]:
+        """The principals a person is: one in each organization that they are a member of."""
+        return [one.principal for one in await self._directory.memberships(identity)]
+
 
 def _chosen(memberships: Sequence[Membership], organization: str | None) -> Principal:
     if not memberships:

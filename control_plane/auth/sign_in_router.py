@@ -1,6 +1,7 @@
 """Signing a browser in and out. These routes answer people, so what goes wrong is a page and not a problem document."""
 
 import hmac
+import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, NoReturn
@@ -19,6 +20,8 @@ from control_plane.auth.same_origin import is_own_path, require_same_origin
 from control_plane.auth.sign_in_transactions import LIFETIME, Seal, Transaction
 from control_plane.problems import Forbidden, Problem, Unauthenticated
 
+logger = logging.getLogger(__name__)
+
 HOME: Final = "/auth/sign-in"
 """Where people go who came from nowhere."""
 
@@ -26,7 +29,7 @@ _MOST_FORM_BYTES: Final = 8192
 
 
 class _PageRoute(APIRoute):
-    """Shows a problem as a page. Whatever sign-in was under way is over then."""
+    """Shows a problem as a page, and tells the server's log. Whatever sign-in was under way is over then."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -34,11 +37,20 @@ class _PageRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Unauthenticated as refusal:
+            except Problem as raised:
+                problem = raised
+            logger.warning(
+                "%s %s from %s refused: %s Request %s",
+                request.method,
+                self.path,
+                request.client.host if request.client else "nowhere",
+                problem.detail,  # never what was sent
+                request.scope["request_id"],
+            )
+            if isinstance(problem, Unauthenticated):
                 # 401 would be about this request's credential; here it is the provider's word that doesn't count.
-                page: Response = sign_in_pages.refused(Forbidden(refusal.detail))
-            except Problem as problem:
-                page = sign_in_pages.refused(problem)
+                problem = Forbidden(problem.detail)
+            page = sign_in_pages.refused(problem)
             browser_cookies.forget_sign_in(request, page)
             return page
 
@@ -88,14 +100,24 @@ async def sign_in_with_key(request: Request) -> Response:
     # Keys of workers and the operator's open no page, so they aren't even looked up.
     if not key.startswith(PREFIXES[Kind.API_KEY]) or await _authenticator(request).recognise(key) is None:
         raise Forbidden("This is no API key that counts. It may have expired or been revoked.")
-    return await _signed_in(request, Holder(credential_hash=request.app.state.hasher(key)), return_to=return_to)
+    return await _signed_in(request, Holder(request.app.state.hasher(key)), return_to=return_to)
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """End the browser's session, at once and everywhere. Repeating it is harmless."""
     require_same_origin(request)
-    await _end_session(request)
+    state = request.app.state
+    token = browser_cookies.of(request).session
+    holder = await browser_sessions.find(state.database, state.hasher(token)) if token else None
+    if token and holder:
+        principals = await _authenticator(request).principals_of(holder)
+        async with state.database.tenant(None) as session:
+            if await browser_sessions.end(session, state.hasher(token)):
+                # The audit log is a subject above this one, so the application hands it in.
+                await state.record_presence(
+                    request, session, principals=principals, action="auth:sign-out", provider=_provider(holder)
+                )
     response = sign_in_pages.redirect("sign-in")
     browser_cookies.forget_session(request, response)
     return response
@@ -124,24 +146,29 @@ def _transaction(request: Request, state: str) -> Transaction:
 
 
 def _holder(request: Request, identity: Identity, transaction: Transaction) -> Holder:
-    return Holder(identity=identity, sign_in_hash=request.app.state.hasher(f"sign-in {transaction.secrets.state}"))
+    return Holder(identity, sign_in_hash=request.app.state.hasher(f"sign-in {transaction.secrets.state}"))
 
 
 async def _signed_in(request: Request, holder: Holder, *, return_to: str) -> Response:
     state = request.app.state
     lifetime: timedelta = state.settings.browser_session_lifetime
-    token = await browser_sessions.start(state.database, state.hasher, holder, lifetime=lifetime)
-    await _end_session(request)
+    before = browser_cookies.of(request).session
+    principals = await _authenticator(request).principals_of(holder.of)
+    async with state.database.tenant(None) as session:
+        token = await browser_sessions.start(session, state.hasher, holder, lifetime=lifetime)
+        if before:
+            await browser_sessions.end(session, state.hasher(before))
+        await state.record_presence(
+            request, session, principals=principals, action="auth:sign-in", provider=_provider(holder.of)
+        )
     response = sign_in_pages.redirect(return_to)
     browser_cookies.forget_sign_in(request, response)
     browser_cookies.keep_session(request, response, token, lifetime=lifetime)
     return response
 
 
-async def _end_session(request: Request) -> None:
-    state = request.app.state
-    if token := browser_cookies.of(request).session:
-        await browser_sessions.end(state.database, state.hasher(token))
+def _provider(holder: Identity | bytes) -> str | None:
+    return holder.issuer if isinstance(holder, Identity) else None
 
 
 async def _form(request: Request) -> dict[str, str]:

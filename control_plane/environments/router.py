@@ -1,9 +1,10 @@
 """`/environments`."""
 
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from control_plane.auth.credentials import KeyEnded, revoke, rotate
 from control_plane.auth.dependencies import (
@@ -15,10 +16,11 @@ from control_plane.auth.dependencies import (
     MayRevokeWorkerKeys,
     MayWriteEnvironments,
 )
+from control_plane.auth.principals import Kind
 from control_plane.contract import Text
 from control_plane.db import after_commit
+from control_plane.environments import credentials
 from control_plane.environments import service as environments
-from control_plane.environments import worker_keys
 from control_plane.environments.models import Environment
 from control_plane.environments.schemas import (
     EnvironmentCreate,
@@ -50,7 +52,11 @@ async def create_environment(
 
 @router.get("")
 async def list_environments(
-    _: MayReadEnvironments, session: Db, page: Paged, slug: Text | None = None, project_id: UUID | None = None
+    _: MayReadEnvironments,
+    session: Db,
+    page: Paged,
+    slug: Annotated[Text | None, Query(description="Only the one with this slug.")] = None,
+    project_id: Annotated[UUID | None, Query(description="Only those of this project.")] = None,
 ) -> list[EnvironmentRead]:
     """Environments, newest first."""
     return [_read(found) for found in await environments.listed(session, page, slug=slug, project_id=project_id)]
@@ -114,7 +120,15 @@ async def create_worker_key(
     response: Response,
 ) -> WorkerKeyIssued:
     """Issue a key for workers of this environment. The key itself is in this answer and nowhere else."""
-    issued = await worker_keys.create(session, principal, environment_id, body, hasher=hasher)
+    issued = await credentials.create(
+        session,
+        principal,
+        environment_id,
+        kind=Kind.WORKER_KEY,
+        name=body.name,
+        expires_at=body.expires_at,
+        hasher=hasher,
+    )
     response.headers["Location"] = f"/api/v1/environments/{environment_id}/worker-keys/{issued.credential.id}"
     return WorkerKeyIssued.of(issued.credential, key=issued.secret)
 
@@ -122,19 +136,22 @@ async def create_worker_key(
 @router.get("/{environment_id}/worker-keys", responses=problems(NotFound))
 async def list_worker_keys(environment_id: UUID, _: MayReadWorkerKeys, session: Db, page: Paged) -> list[WorkerKeyRead]:
     """Worker keys of this environment, newest first, those that have expired or been revoked too."""
-    return [WorkerKeyRead.of(found) for found in await worker_keys.listed(session, page, environment_id)]
+    found = await credentials.listed(session, page, environment_id, kind=Kind.WORKER_KEY)
+    return [WorkerKeyRead.of(key) for key in found]
 
 
 @router.get("/{environment_id}/worker-keys/{worker_key_id}", responses=problems(NotFound))
 async def get_worker_key(environment_id: UUID, worker_key_id: UUID, _: MayReadWorkerKeys, session: Db) -> WorkerKeyRead:
     """One worker key."""
-    return WorkerKeyRead.of(await worker_keys.get(session, environment_id, worker_key_id))
+    return WorkerKeyRead.of(await credentials.get(session, environment_id, worker_key_id, kind=Kind.WORKER_KEY))
 
 
 @router.delete("/{environment_id}/worker-keys/{worker_key_id}", status_code=204, responses=problems(NotFound))
 async def revoke_worker_key(environment_id: UUID, worker_key_id: UUID, _: MayRevokeWorkerKeys, session: Db) -> None:
     """Revoke a worker key. It stops working within five seconds, and stays in the list."""
-    await revoke(session, await worker_keys.get(session, environment_id, worker_key_id, lock=True))
+    await revoke(
+        session, await credentials.get(session, environment_id, worker_key_id, kind=Kind.WORKER_KEY, lock=True)
+    )
 
 
 @router.post(
@@ -150,7 +167,7 @@ async def rotate_worker_key(
     response: Response,
 ) -> WorkerKeyIssued:
     """Issue a worker key that does the same. The old one works on for the overlap, then expires."""
-    key = await worker_keys.get(session, environment_id, worker_key_id, lock=True)
+    key = await credentials.get(session, environment_id, worker_key_id, kind=Kind.WORKER_KEY, lock=True)
     overlap = timedelta(seconds=body.overlap_seconds)
     issued = await rotate(session, hasher, key, created_by=principal.label, overlap=overlap)
     response.headers["Location"] = f"/api/v1/environments/{environment_id}/worker-keys/{issued.credential.id}"

@@ -9,13 +9,16 @@ from pydantic import Field
 
 from control_plane import install_command
 from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, MaxWorkers, Name, Patch, Read, Slug, Text, example
+from control_plane.organizations.schemas import IssuedKey, KeyEnd, KeyHint, KeyMaker, KeyRevocation
 
 
 class LlmOverride(Body):
     """The model that answers for every agent of an environment, whatever the agent asks for."""
 
-    provider: Text = Field(min_length=1, max_length=100, examples=["scripted"])
-    model: Text = Field(min_length=1, max_length=200, examples=["assistant"])
+    provider: Text = Field(
+        min_length=1, max_length=100, description="By LiteLLM's name, or `scripted`.", examples=["scripted"]
+    )
+    model: Text = Field(min_length=1, max_length=200, description="As the provider calls it.", examples=["assistant"])
 
 
 class EnvironmentCreate(Body):
@@ -24,24 +27,26 @@ class EnvironmentCreate(Body):
     model_config = example(name="Staging", slug="staging", project_id=SOME_ID)
 
     name: Name
-    slug: Slug
-    project_id: UUID
-    llm_override: LlmOverride | None = None
+    slug: Slug = Field(description="It ends the name of the work pool, and never changes.")
+    project_id: UUID = Field(description="The project that it stays in.")
+    llm_override: LlmOverride | None = Field(default=None, description="Null: each agent's own model answers.")
     max_workers: MaxWorkers = None
 
 
 class LlmOverridePatch(Patch):
     """Changes to an override; without one yet, all of it."""
 
-    provider: Text = Field(default=ABSENT, min_length=1, max_length=100)
-    model: Text = Field(default=ABSENT, min_length=1, max_length=200)
+    provider: Text = Field(
+        default=ABSENT, min_length=1, max_length=100, description="By LiteLLM's name, or `scripted`."
+    )
+    model: Text = Field(default=ABSENT, min_length=1, max_length=200, description="As the provider calls it.")
 
 
 class EnvironmentPatch(Patch):
     """Changes to an environment. `llm_override` is merged too; null removes it."""
 
     name: Name = ABSENT
-    llm_override: LlmOverridePatch | None = ABSENT
+    llm_override: LlmOverridePatch | None = Field(default=ABSENT, description="Null: each agent's own model answers.")
     max_workers: MaxWorkers = ABSENT
     slug: Fixed = None
     project_id: Fixed = None
@@ -54,9 +59,9 @@ class EnvironmentRead(Read):
     project_id: UUID
     name: str
     slug: str
-    work_pool: str
-    llm_override: LlmOverride | None
-    max_workers: int | None
+    work_pool: str = Field(description="Its name in the orchestrator, for `prefect worker start --pool`.")
+    llm_override: LlmOverride | None = Field(description="Null: each agent's own model answers.")
+    max_workers: MaxWorkers
     status: Literal["provisioning", "ready"]
 
 
@@ -66,9 +71,9 @@ class WorkerCommand(Body):
     `line` is `command` with its `environment` before it.
     """
 
-    install: str
-    environment: dict[str, str]
-    command: str
+    install: str = Field(description="Once on the machine.")
+    environment: dict[str, str] = Field(description="Variables to set; the key is left for you to fill in.")
+    command: str = Field(description="What starts the worker.")
     line: str
 
     @classmethod
@@ -95,14 +100,14 @@ class WorkerKeyRead(Read):
     organization_id: UUID
     environment_id: UUID
     name: str
-    hint: str
-    created_by: str
-    expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the minute.")
-    revoked_at: datetime | None
+    hint: KeyHint
+    created_by: KeyMaker
+    expires_at: KeyEnd
+    last_used_at: datetime | None = Field(description="To the minute. Null: not yet.")
+    revoked_at: KeyRevocation
 
 
 class WorkerKeyIssued(WorkerKeyRead):
     """A new worker key. `key` is shown this once."""
 
-    key: str
+    key: IssuedKey

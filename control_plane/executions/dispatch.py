@@ -39,6 +39,10 @@ logger = logging.getLogger(__name__)
 CONCURRENCY = 8
 """Dispatches under way at once in one process; Prefect's server answers about that many in parallel."""
 
+CONCURRENCY_OF_ONE = 2
+"""Of one organization. Prefect's server does its work on one core: two keep it busy, and more would only stand before
+the first one that another organization asks for."""
+
 _BATCH = 200
 _FIRST_WAIT = timedelta(milliseconds=500)
 _LONGEST_WAIT = timedelta(minutes=1)
@@ -67,7 +71,7 @@ class Dispatcher:
         self._every = every
         self._lease = lease
         self._judge_leases_from = time.monotonic() + lease.total_seconds()
-        self._turns = FairTurns(CONCURRENCY)
+        self._turns = FairTurns(CONCURRENCY, each=CONCURRENCY_OF_ONE)
         self._looks = asyncio.Semaphore(CONCURRENCY)
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._timers: dict[UUID, asyncio.TimerHandle] = {}
@@ -272,10 +276,14 @@ class Dispatcher:
                     " under way, so the execution is not repeated by itself: look at its events, then start it again."
                 ),
                 code=WORKER_LOST,
+                holder_lost=True,
             )
 
     async def _clean_up(self, execution: Execution) -> None:
-        if execution.flow_run_id is not None:
+        if execution.flow_run_id is not None and execution.error_code == WORKER_LOST:
+            # Nobody is left who could carry a cancellation out and say so.
+            await self._orchestrator.give_up(execution.flow_run_id)
+        elif execution.flow_run_id is not None:
             await self._orchestrator.cancel(execution.flow_run_id)
         await self._settle(execution)
 

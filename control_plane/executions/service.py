@@ -177,9 +177,12 @@ async def end(
     error: str | None = None,
     code: str | None = None,
     usage: Usage | None = None,
+    holder_lost: bool = False,
 ) -> None:
     """Give a locked execution its last status and its last event.
 
+    Its token holds for another minute, in which its process tells Prefect the end, unless that was lost: then nothing
+    that it may still say counts.
     The reconciler has a last look at those that did not end well, to stop what may still run for them.
     """
     check(Status(execution.status), status)
@@ -192,10 +195,11 @@ async def end(
     execution.attend_at = func.clock_timestamp() if needs_last_look else None
     summary = {"status": status, "response": response, "usage": execution.usage, "error": error}
     await record(session, execution, status_event(status), NewEvent(EventType.DONE, summary))
+    grace = timedelta() if holder_lost else _GRACE_AFTER_END
     await session.execute(
         update(Credential)
         .where(Credential.execution_id == execution.id)
-        .values(expires_at=func.least(Credential.expires_at, func.clock_timestamp() + _GRACE_AFTER_END))
+        .values(expires_at=func.least(Credential.expires_at, func.clock_timestamp() + grace))
     )
 
 

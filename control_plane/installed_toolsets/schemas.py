@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from toolsets.toolset import Effect
 
@@ -11,9 +11,9 @@ class ToolRead(BaseModel):
     """One function that an agent may call. `parameters` is a JSON Schema."""
 
     name: str
-    description: str
-    effect: Effect
-    idempotent: bool
+    description: str = Field(description="What the model reads of it.")
+    effect: Effect = Field(description="What it does to the world, by its author's word.")
+    idempotent: bool = Field(description="Whether a call that may have happened can safely be made again.")
     parameters: dict[str, Any]
 
 
@@ -23,6 +23,6 @@ class ToolsetRead(BaseModel):
     name: str
     status: Literal["ready", "broken"]
     description: str
-    secrets: list[str]
+    secrets: list[str] = Field(description="Names of the secrets that its tools ask for.")
     tools: list[ToolRead]
     problem: str | None

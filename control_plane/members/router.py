@@ -1,8 +1,9 @@
 """`/organizations/{organization_id}/members`."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.auth.dependencies import MayReadMembers, MayWriteMembers, OrganizationDb
 from control_plane.contract import Text
@@ -11,7 +12,7 @@ from control_plane.members import service as members
 from control_plane.members.schemas import MemberCreate, MemberPatch, MemberRead
 from control_plane.pagination import Paged
 from control_plane.problems import AlreadyExists, NotFound, problems
-from control_plane.roles.service import LastOwner
+from control_plane.roles.grants import LastOwner
 from control_plane.transactions import TenantRoute
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"], route_class=TenantRoute)
@@ -29,7 +30,10 @@ async def create_member(
 
 @router.get("", responses=problems(NotFound))
 async def list_members(
-    _: MayReadMembers, session: OrganizationDb, page: Paged, email: Text | None = None
+    _: MayReadMembers,
+    session: OrganizationDb,
+    page: Paged,
+    email: Annotated[Text | None, Query(description="Only the one with this address, in whichever case.")] = None,
 ) -> list[MemberRead]:
     """Members, newest first."""
     return await members.listed(session, page, email=email)

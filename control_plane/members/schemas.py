@@ -5,11 +5,13 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
+from control_plane.auth.oidc import MOST_CHARACTERS, SUBJECT
 from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Text, example
 from control_plane.roles.schemas import Grants, RoleGranted
 
-Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
-Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=MOST_CHARACTERS)]
+Issuer = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+Subject = Annotated[Text, StringConstraints(pattern=SUBJECT, max_length=MOST_CHARACTERS)]
 
 
 class MemberCreate(Body):
@@ -18,9 +20,13 @@ class MemberCreate(Body):
     model_config = example(name="Ada Lovelace", email="ada@example.com", grants=[{"role": "developer"}])
 
     name: Name
-    issuer: Identifier | None = Field(default=None, examples=["https://login.example.com"])
-    subject: Identifier | None = None
-    email: Email | None = None
+    issuer: Issuer | None = Field(
+        default=None, description="The `iss` of their tokens, to the letter.", examples=["https://login.example.com"]
+    )
+    subject: Subject | None = Field(default=None, description="The `sub` of their tokens: printable ASCII characters.")
+    email: Email | None = Field(
+        default=None, description="Without issuer and subject: whoever first signs in with it, verified, is the member."
+    )
     grants: Grants = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -47,8 +53,8 @@ class MemberRead(Read):
 
     organization_id: UUID
     name: str
-    issuer: str | None
-    subject: str | None
-    email: str | None
+    issuer: str | None = Field(description="Null until they have signed in, if they were invited.")
+    subject: str | None = Field(description="Null as long as the issuer is.")
+    email: str | None = Field(description="As it was given here; sign-ins don't change it.")
     grants: list[RoleGranted]
     status: Literal["invited", "active"]

@@ -12,16 +12,12 @@ from control_plane.members.models import Member
 from control_plane.members.schemas import MemberCreate, MemberRead
 from control_plane.pagination import Page
 from control_plane.problems import AlreadyExists, NotFound
-from control_plane.roles import service as roles
-from control_plane.roles.models import RoleGrant
-from control_plane.roles.schemas import RoleGranted
-from control_plane.roles.service import Held
-
-_OWN: object = RoleGrant.member_id
+from control_plane.roles import grants
+from control_plane.roles.grants import Held
 
 
 async def create(session: AsyncSession, principal: Principal, body: MemberCreate) -> Member:
-    """A new member. Raises `AlreadyExists`, and as `roles.grant` does."""
+    """A new member. Raises `AlreadyExists`, and as `grants.grant` does."""
     member = Member(
         id=uuid4(),
         organization_id=principal.tenant,
@@ -35,7 +31,7 @@ async def create(session: AsyncSession, principal: Principal, body: MemberCreate
         await session.flush()
     except IntegrityError as error:
         raise AlreadyExists("This person is a member, or invited, already.") from error
-    await roles.grant(session, principal, body.grants, to=member, column=_OWN, location="body.grants")
+    await grants.grant(session, principal, body.grants, to=member, location="body.grants")
     return member
 
 
@@ -54,34 +50,27 @@ async def listed(session: AsyncSession, page: Page, *, email: str | None) -> lis
     if email is not None:
         statement = statement.where(func.lower(Member.email) == email.lower())
     found = await page.fetch(session, statement, Member)
-    held = await roles.held_by_all(session, [member.id for member in found], column=_OWN)
+    held = await grants.held_by_all(session, found)
     return [_shown(member, held.get(member.id, [])) for member in found]
 
 
 async def read(session: AsyncSession, member: Member) -> MemberRead:
     """What the API shows of a member."""
-    return _shown(member, await roles.held_by(session, member, column=_OWN))
+    return _shown(member, await grants.held_by(session, member))
 
 
 async def change(session: AsyncSession, principal: Principal, member: Member, changes: dict[str, Any]) -> None:
     """Change a locked member. Raises `Forbidden` if they may do more than the principal, `LastOwner`."""
-    roles.check_may_give(principal, [one.grant for one in await roles.held_by(session, member, column=_OWN)])
-    if (grants := changes.pop("grants", None)) is not None:
-        wanted = [RoleGranted(**one) for one in grants]
-        await roles.replace(session, principal, wanted, of=member, column=_OWN, location="body.grants")
-    for name, value in changes.items():
-        setattr(member, name, value)
-    member.updated_at = func.clock_timestamp()
+    await grants.change(session, principal, member, changes)
     await session.flush()
 
 
 async def remove(session: AsyncSession, principal: Principal, member: Member) -> None:
     """Remove a locked member. Raises `Forbidden` if they may do more than the principal, `LastOwner`."""
-    held = [one.grant for one in await roles.held_by(session, member, column=_OWN)]
-    roles.check_may_give(principal, held)
+    held = await grants.check_may_touch(session, principal, member)
     await session.execute(delete(Member).where(Member.id == member.id))
-    if roles.makes_owner(held):
-        await roles.keep_an_owner(session)
+    if grants.makes_owner(held):
+        await grants.keep_an_owner(session)
 
 
 def _shown(member: Member, held: list[Held]) -> MemberRead:

@@ -39,7 +39,9 @@ async def create_organization(
 
 @router.get("")
 async def list_organizations(
-    principal: MayReadOrganizations, session: Db, slug: Text | None = None
+    principal: MayReadOrganizations,
+    session: Db,
+    slug: Annotated[Text | None, Query(description="Only the one with this slug.")] = None,
 ) -> list[OrganizationRead]:
     """The organization of your credential."""
     return [OrganizationRead.of(found) for found in await organizations.visible(session, principal, slug=slug)]

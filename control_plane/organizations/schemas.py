@@ -1,5 +1,6 @@
 """REST bodies of organizations, and of keys."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -9,6 +10,12 @@ from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, examp
 OrganizationSlug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,29}$")]
 """Letters and digits only: without hyphens, `env-<organization>-<environment>` can be read in one way only."""
 
+KeyHint = Annotated[str, Field(description="Its last characters, by which people tell two apart.")]
+KeyMaker = Annotated[str, Field(description="Kind and name of who made it.", examples=["api_key:laptop"])]
+KeyEnd = Annotated[datetime | None, Field(description="When it stops working. Null: never.")]
+KeyRevocation = Annotated[datetime | None, Field(description="Since when it is refused. Null: nobody has revoked it.")]
+IssuedKey = Annotated[str, Field(description="The key itself: keep it, it is in no other answer.")]
+
 
 class OrganizationCreate(Body):
     """A new tenant."""
@@ -16,7 +23,7 @@ class OrganizationCreate(Body):
     model_config = example(name="Acme", slug="acme")
 
     name: Name
-    slug: OrganizationSlug
+    slug: OrganizationSlug = Field(description="Begins the names of its work pools, and never changes.")
 
 
 class OrganizationPatch(Patch):
@@ -38,7 +45,7 @@ class KeyCreate(Body):
 
     model_config = example(name="build machine")
 
-    name: Name
+    name: Name = Field(description="For people, who will find it in lists and in the audit log.")
     expires_at: Annotated[AwareDatetime | None, Field(description="When it stops working. Default: never.")] = None
 
 

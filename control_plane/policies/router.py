@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from control_plane.auth.dependencies import Db, MayReadPolicies, MayWritePolicies
 from control_plane.contract import Text
@@ -51,7 +51,12 @@ async def create_policy(
 
 
 @router.get("")
-async def list_policies(_: MayReadPolicies, session: Db, page: Paged, name: Text | None = None) -> list[PolicyRead]:
+async def list_policies(
+    _: MayReadPolicies,
+    session: Db,
+    page: Paged,
+    name: Annotated[Text | None, Query(description="Only the one of exactly this name.")] = None,
+) -> list[PolicyRead]:
     """The organization's own policies, newest first. Those that come with the product are at `/policies/bundled`."""
     return [_read(found) for found in await policies.listed(session, page, name=name)]
 

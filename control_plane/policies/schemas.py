@@ -19,6 +19,8 @@ import rego.v1
 deny contains "nothing runs in production" if input.environment.name == "production"
 """
 
+Description = Annotated[Text, Field(max_length=2_000, description="What it is for, in words for people.")]
+Version = Annotated[int, Field(description="Counts from 1, one up with each new module.")]
 Module = Annotated[Text, Field(min_length=1, max_length=200_000, description="Rego v1 source.")]
 
 
@@ -28,7 +30,7 @@ class PolicyCreate(Body):
     model_config = example(name="no_production", module=_MODULE)
 
     name: PolicyName
-    description: Text = Field(default="", max_length=2_000)
+    description: Description = ""
     module: Module
 
 
@@ -36,7 +38,7 @@ class PolicyUpdate(Patch):
     """Changes of a policy. Another `module` makes a new version; the name stays, since agents refer to it."""
 
     name: Fixed = None
-    description: Text = Field(default=ABSENT, max_length=2_000)
+    description: Description = ABSENT
     module: Module = ABSENT
 
 
@@ -46,8 +48,8 @@ class PolicyRead(Read):
     organization_id: UUID
     name: str
     description: str
-    version: int
-    module: str
+    version: Version
+    module: str = Field(description="Rego v1 source.")
 
 
 class PolicyVersionRead(BaseModel):
@@ -56,8 +58,8 @@ class PolicyVersionRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     policy_id: UUID
-    version: int
-    module: str
+    version: Version
+    module: str = Field(description="Rego v1 source.")
     created_at: datetime
 
 
@@ -67,8 +69,8 @@ class BundledPolicyRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     name: str
-    version: int
-    module: str
+    version: Version
+    module: str = Field(description="Rego v1 source.")
 
 
 class ModuleCheck(Body):
@@ -91,7 +93,7 @@ class ValidationRead(BaseModel):
     """Whether a module can be used, and if not why."""
 
     valid: bool
-    errors: list[ModuleError]
+    errors: list[ModuleError] = Field(description="None if it is valid.")
 
 
 class GivenModule(Body):
@@ -106,8 +108,8 @@ class Evaluation(Body):
 
     model_config = example(modules=[{"name": "no_production", "module": _MODULE}])
 
-    policies: list[PolicyName] = Field(default=[], max_length=50)
-    modules: list[GivenModule] = Field(default=[], max_length=20)
+    policies: list[PolicyName] = Field(default=[], max_length=50, description="Names of policies that are stored.")
+    modules: list[GivenModule] = Field(default=[], max_length=20, description="Modules that decide beside them.")
     input: dict[Text, Json] = Field(
         default={},
         description="The input document. A member that is left out is taken from the documented example.",
@@ -128,8 +130,10 @@ class EvaluationReason(BaseModel):
 
     policy: str
     version: int
-    rule: str
-    reason: str
+    rule: str = Field(
+        description="`deny`, `require_approval`, the rule's own name, or `engine` if none could be asked."
+    )
+    reason: str = Field(description="In the policy's words, or why it could not be asked.")
 
 
 class EvaluationRead(BaseModel):
@@ -137,6 +141,6 @@ class EvaluationRead(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    outcome: Outcome
+    outcome: Outcome = Field(description="Any deny denies, else any request for approval waits, else it is allowed.")
     reasons: list[EvaluationReason]
     duration_ms: float

@@ -1,8 +1,9 @@
 """`/policy-bindings`, and the end of a policy, which depends on them."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.auth.dependencies import Db, MayReadPolicyBindings, MayWritePolicies, MayWritePolicyBindings
 from control_plane.contract import Text
@@ -38,10 +39,10 @@ async def list_policy_bindings(
     _: MayReadPolicyBindings,
     session: Db,
     page: Paged,
-    policy: Text | None = None,
-    project_id: UUID | None = None,
-    environment_id: UUID | None = None,
-    agent_id: UUID | None = None,
+    policy: Annotated[Text | None, Query(description="Only those of the policy of this name.")] = None,
+    project_id: Annotated[UUID | None, Query(description="Only those to this project, or to something in it.")] = None,
+    environment_id: Annotated[UUID | None, Query(description="Only those to this environment.")] = None,
+    agent_id: Annotated[UUID | None, Query(description="Only those to this agent.")] = None,
 ) -> list[PolicyBindingRead]:
     """Policy bindings, newest first. `project_id` also finds those of the project's environments and agents."""
     found = await policy_bindings.listed(

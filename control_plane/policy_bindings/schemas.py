@@ -29,9 +29,9 @@ class PolicyBindingCreate(Body):
 
     policy: PolicyName = Field(description="The name of a policy, own or bundled.")
     scope: Scope
-    project_id: UUID | None = None
-    environment_id: UUID | None = None
-    agent_id: UUID | None = None
+    project_id: UUID | None = Field(default=None, description="With the scope `project` only.")
+    environment_id: UUID | None = Field(default=None, description="With the scope `environment` only.")
+    agent_id: UUID | None = Field(default=None, description="With the scope `agent` only.")
 
     @model_validator(mode="after")
     def _names_one_place(self) -> Self:
@@ -60,7 +60,7 @@ class PolicyBindingRead(Read):
     """
 
     organization_id: UUID
-    policy: str
+    policy: str = Field(description="Its name.")
     policy_id: UUID | None
     scope: Scope
     project_id: UUID | None

@@ -1,8 +1,9 @@
 """`/projects`."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.auth.dependencies import Db, MayReadProjects, MayWriteProjects
 from control_plane.contract import Text
@@ -27,7 +28,12 @@ async def create_project(
 
 
 @router.get("")
-async def list_projects(_: MayReadProjects, session: Db, page: Paged, slug: Text | None = None) -> list[ProjectRead]:
+async def list_projects(
+    _: MayReadProjects,
+    session: Db,
+    page: Paged,
+    slug: Annotated[Text | None, Query(description="Only the one with this slug.")] = None,
+) -> list[ProjectRead]:
     """Projects, newest first."""
     return [ProjectRead.of(found) for found in await projects.listed(session, page, slug=slug)]
 

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import Field
+
 from control_plane.contract import ABSENT, Body, Fixed, Name, Patch, Read, Slug, example
 
 
@@ -11,7 +13,7 @@ class ProjectCreate(Body):
     model_config = example(name="Web shop", slug="shop")
 
     name: Name
-    slug: Slug
+    slug: Slug = Field(description="It never changes.")
 
 
 class ProjectPatch(Patch):

@@ -1,8 +1,9 @@
 """`/roles` and `/organizations/{organization_id}/roles`."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.auth.dependencies import MayReadRoles, MayWriteRoles, OrganizationDb
 from control_plane.auth.permissions import IN_PROJECTS
@@ -46,7 +47,12 @@ async def create_role(
 
 
 @router.get(_ROLES, responses=problems(NotFound))
-async def list_roles(_: MayReadRoles, session: OrganizationDb, page: Paged, name: Text | None = None) -> list[RoleRead]:
+async def list_roles(
+    _: MayReadRoles,
+    session: OrganizationDb,
+    page: Paged,
+    name: Annotated[Text | None, Query(description="Only the one of exactly this name.")] = None,
+) -> list[RoleRead]:
     """Custom roles, newest first. The built-in ones are at `/roles`."""
     return [RoleRead.of(found) for found in await roles.listed(session, page, name=name)]
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from control_plane.auth.dependencies import Db, MayReadSecrets, MayWriteSecrets
 from control_plane.contract import Text
@@ -44,7 +44,10 @@ async def create_secret(
 
 @router.get("")
 async def list_secrets(
-    _: MayReadSecrets, session: Db, page: Paged, environment_id: UUID | None = None
+    _: MayReadSecrets,
+    session: Db,
+    page: Paged,
+    environment_id: Annotated[UUID | None, Query(description="Only those for this environment alone.")] = None,
 ) -> list[SecretRead]:
     """Secrets without their values, newest first."""
     return [SecretRead.of(found) for found in await secrets.listed(session, page, environment_id=environment_id)]

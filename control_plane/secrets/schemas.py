@@ -35,9 +35,9 @@ class SecretCreate(Body):
 
     model_config = example(name="openweather", value="a-token")
 
-    name: SecretName
+    name: SecretName = Field(description="By which toolsets ask for it.")
     value: Value
-    environment_id: UUID | None = None
+    environment_id: UUID | None = Field(default=None, description="Null: for every environment of the organization.")
 
 
 class SecretReplace(Body):
@@ -53,5 +53,5 @@ class SecretRead(Read):
 
     organization_id: UUID
     name: str
-    environment_id: UUID | None
+    environment_id: UUID | None = Field(description="The only environment that gets it. Null: all do.")
     version: int

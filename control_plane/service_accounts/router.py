@@ -1,8 +1,9 @@
 """`/organizations/{organization_id}/service-accounts`."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from control_plane.auth.dependencies import MayReadServiceAccounts, MayWriteServiceAccounts, OrganizationDb
 from control_plane.contract import Text
@@ -34,7 +35,10 @@ async def create_service_account(
 
 @router.get("", responses=problems(NotFound))
 async def list_service_accounts(
-    _: MayReadServiceAccounts, session: OrganizationDb, page: Paged, name: Text | None = None
+    _: MayReadServiceAccounts,
+    session: OrganizationDb,
+    page: Paged,
+    name: Annotated[Text | None, Query(description="Only the one of exactly this name.")] = None,
 ) -> list[ServiceAccountRead]:
     """Service accounts, newest first."""
     return await service_accounts.listed(session, page, name=name)

@@ -14,7 +14,7 @@ class ServiceAccountCreate(Body):
 
     model_config = example(name="ci", grants=[{"role": "operator"}])
 
-    name: Name
+    name: Name = Field(description="Unique in the organization.")
     description: Description = ""
     grants: Grants = Field(default_factory=list)
 
@@ -35,4 +35,4 @@ class ServiceAccountRead(Read):
     name: str
     description: str
     grants: list[RoleGranted]
-    disabled_at: datetime | None
+    disabled_at: datetime | None = Field(description="Since when none of its keys works. Null: they do.")

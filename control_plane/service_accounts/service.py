@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,21 +11,17 @@ from control_plane.auth.principals import Principal
 from control_plane.db import now
 from control_plane.pagination import Page
 from control_plane.problems import AlreadyExists, NotFound
-from control_plane.roles import service as roles
-from control_plane.roles.models import RoleGrant
-from control_plane.roles.schemas import RoleGranted
+from control_plane.roles import grants
 from control_plane.service_accounts.models import ServiceAccount
 from control_plane.service_accounts.schemas import ServiceAccountCreate, ServiceAccountRead
 
-_OWN: object = RoleGrant.service_account_id
-
 
 async def create(session: AsyncSession, principal: Principal, body: ServiceAccountCreate) -> ServiceAccount:
-    """A new account. Raises `AlreadyExists`, and as `roles.grant` does."""
+    """A new account. Raises `AlreadyExists`, and as `grants.grant` does."""
     account = ServiceAccount(id=uuid4(), organization_id=principal.tenant, name=body.name, description=body.description)
     session.add(account)
     await _flush(session, body.name)
-    await roles.grant(session, principal, body.grants, to=account, column=_OWN, location="body.grants")
+    await grants.grant(session, principal, body.grants, to=account, location="body.grants")
     return account
 
 
@@ -44,39 +40,28 @@ async def listed(session: AsyncSession, page: Page, *, name: str | None) -> list
     if name is not None:
         statement = statement.where(ServiceAccount.name == name)
     found = await page.fetch(session, statement, ServiceAccount)
-    held = await roles.held_by_all(session, [account.id for account in found], column=_OWN)
+    held = await grants.held_by_all(session, found)
     return [ServiceAccountRead.of(account, grants=[one.shown for one in held.get(account.id, [])]) for account in found]
 
 
 async def read(session: AsyncSession, account: ServiceAccount) -> ServiceAccountRead:
     """What the API shows of an account."""
-    held = await roles.held_by(session, account, column=_OWN)
+    held = await grants.held_by(session, account)
     return ServiceAccountRead.of(account, grants=[one.shown for one in held])
 
 
 async def change(session: AsyncSession, principal: Principal, account: ServiceAccount, changes: dict[str, Any]) -> None:
     """Change a locked account. Raises `AlreadyExists`, and `Forbidden` if it may do more than the principal."""
-    await _check_may_touch(session, principal, account)
-    if (grants := changes.pop("grants", None)) is not None:
-        wanted = [RoleGranted(**one) for one in grants]
-        await roles.replace(session, principal, wanted, of=account, column=_OWN, location="body.grants")
     if (disabled := changes.pop("disabled", None)) is not None:
-        account.disabled_at = (account.disabled_at or await now(session)) if disabled else None
-    for name, value in changes.items():
-        setattr(account, name, value)
-    account.updated_at = func.clock_timestamp()
+        changes["disabled_at"] = (account.disabled_at or await now(session)) if disabled else None
+    await grants.change(session, principal, account, changes)
     await _flush(session, account.name)
 
 
 async def remove(session: AsyncSession, principal: Principal, account: ServiceAccount) -> None:
     """Remove a locked account with its keys. Raises `Forbidden` if it may do more than the principal."""
-    await _check_may_touch(session, principal, account)
+    await grants.check_may_touch(session, principal, account)
     await session.execute(delete(ServiceAccount).where(ServiceAccount.id == account.id))
-
-
-async def _check_may_touch(session: AsyncSession, principal: Principal, account: ServiceAccount) -> None:
-    held = await roles.held_by(session, account, column=_OWN)
-    roles.check_may_give(principal, [one.grant for one in held])
 
 
 async def _flush(session: AsyncSession, name: str) -> None:

@@ -40,7 +40,7 @@ class JoinedQueue(WireModel):
 class WorkerSettings(WireModel):
     """What the control plane asks of the worker, and the limits of its queue (None: no limit)."""
 
-    heartbeat_seconds: float
+    heartbeat_seconds: float = Field(description="From one sign of life to the next.")
     concurrency_limit: int | None = None
     max_workers: int | None = None
 
@@ -55,13 +55,13 @@ class WorkerSession(WireModel):
     session_id: UUID
     session_token: str = Field(repr=False)
     expires_at: AwareDatetime
-    renew_after_seconds: float
+    renew_after_seconds: float = Field(description="From now; later there may be no time for a second attempt.")
     organization_id: UUID
     environment_id: UUID
     work_pool: str
     worker_queue: JoinedQueue
-    prefect_api_url: str
-    llm_url: str
+    prefect_api_url: str = Field(description="What `PREFECT_API_URL` must be, with the token as `PREFECT_API_KEY`.")
+    llm_url: str = Field(description="Below it are the routes of the model gateway.")
     server_version: str
     settings: WorkerSettings
 
@@ -70,7 +70,7 @@ class SessionRenewal(WireModel):
     """How long the session holds now."""
 
     expires_at: AwareDatetime
-    renew_after_seconds: float
+    renew_after_seconds: float = Field(description="From now.")
 
 
 class WorkerHeartbeat(WireModel):
@@ -86,4 +86,4 @@ class HeartbeatAnswer(WireModel):
     """`drain` asks the worker to take nothing new, to finish what it has, and to leave."""
 
     drain: bool
-    heartbeat_seconds: float
+    heartbeat_seconds: float = Field(description="Until the next sign of life.")

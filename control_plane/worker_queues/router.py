@@ -1,8 +1,9 @@
 """`/worker-queues` and `/environments/{environment_id}/worker-queues`."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from control_plane.auth.dependencies import Db, MayReadWorkerQueues, MayWriteWorkerQueues
 from control_plane.contract import Text
@@ -30,7 +31,11 @@ async def create_worker_queue(
 
 @router.get("/worker-queues")
 async def list_worker_queues(
-    _: MayReadWorkerQueues, session: Db, page: Paged, environment_id: UUID | None = None, name: Text | None = None
+    _: MayReadWorkerQueues,
+    session: Db,
+    page: Paged,
+    environment_id: Annotated[UUID | None, Query(description="Only those of this environment.")] = None,
+    name: Annotated[Text | None, Query(description="Only those of exactly this name.")] = None,
 ) -> list[WorkerQueueRead]:
     """Queues, newest first."""
     found = await worker_queues.listed(session, page, environment_id=environment_id, name=name)

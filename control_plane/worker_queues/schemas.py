@@ -7,7 +7,7 @@ from pydantic import Field
 
 from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, MaxWorkers, Patch, Read, Slug, Text, example
 
-Description = Annotated[Text, Field(max_length=2_000)]
+Description = Annotated[Text, Field(max_length=2_000, description="What it is for, in words for people.")]
 Priority = Annotated[
     int, Field(ge=1, le=1_000_000, description="1 is served first; of two equal ones, the older queue.")
 ]
@@ -22,7 +22,7 @@ class QueueCreate(Body):
 
     model_config = example(name="urgent", priority=1, concurrency_limit=5)
 
-    name: Slug
+    name: Slug = Field(description="It never changes; workers join by it.")
     description: Description = ""
     priority: Priority = 1
     concurrency_limit: ConcurrencyLimit = None
@@ -58,7 +58,7 @@ class WorkerQueueRead(Read):
     environment_id: UUID
     name: str
     description: str
-    priority: int
-    concurrency_limit: int | None
-    max_workers: int | None
-    paused: bool
+    priority: Priority
+    concurrency_limit: ConcurrencyLimit
+    max_workers: MaxWorkers
+    paused: Paused

@@ -3,15 +3,14 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth.credentials import Credential, Hasher, Issued, issue
+from control_plane.auth.credentials import Credential, Hasher, Issued
 from control_plane.auth.principals import Kind, Principal
 from control_plane.db import now
-from control_plane.environments import service as environments
-from control_plane.pagination import Page
-from control_plane.problems import Conflict, NotFound
+from control_plane.environments import credentials
+from control_plane.problems import Conflict
 from control_plane.workers.schemas import JoinTokenCreate
 
 LONGEST_STAY = timedelta(hours=24)
@@ -28,42 +27,15 @@ async def create(
     session: AsyncSession, principal: Principal, environment_id: UUID, body: JoinTokenCreate, *, hasher: Hasher
 ) -> Issued:
     """A new token. Raises `NotFound`."""
-    environment = await environments.get(session, environment_id)
-    issued = issue(
+    return await credentials.create(
         session,
-        hasher,
+        principal,
+        environment_id,
         kind=Kind.JOIN_TOKEN,
-        organization_id=environment.organization_id,
         name=body.name,
-        created_by=principal.label,
-        environment_id=environment.id,
         expires_at=await now(session) + timedelta(seconds=body.expires_in_seconds),
+        hasher=hasher,
     )
-    await session.flush()
-    return issued
-
-
-async def get(session: AsyncSession, environment_id: UUID, join_token_id: UUID, *, lock: bool = False) -> Credential:
-    """One token of an environment, locked if asked. Raises `NotFound`."""
-    await environments.get(session, environment_id)
-    statement = select(Credential).where(
-        Credential.id == join_token_id,
-        Credential.environment_id == environment_id,
-        Credential.kind == Kind.JOIN_TOKEN,
-    )
-    found = await session.scalar(statement.with_for_update() if lock else statement)
-    if found is None:
-        raise NotFound.of("join token", join_token_id)
-    return found
-
-
-async def listed(session: AsyncSession, page: Page, environment_id: UUID) -> list[Credential]:
-    """A page of the tokens of an environment. Raises `NotFound`."""
-    await environments.get(session, environment_id)
-    statement = select(Credential).where(
-        Credential.environment_id == environment_id, Credential.kind == Kind.JOIN_TOKEN
-    )
-    return await page.fetch(session, statement, Credential)
 
 
 async def redeem(session: AsyncSession, join_token_id: UUID) -> None:

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from control_plane.auth.credentials import revoke
 from control_plane.auth.dependencies import (
@@ -15,6 +15,8 @@ from control_plane.auth.dependencies import (
     MayRevokeWorkerKeys,
     MayWriteWorkers,
 )
+from control_plane.auth.principals import Kind
+from control_plane.environments import credentials
 from control_plane.pagination import Paged
 from control_plane.problems import NotFound, problems
 from control_plane.settings import Settings
@@ -41,9 +43,9 @@ async def list_workers(
     session: Db,
     page: Paged,
     settings: Configured,
-    environment_id: UUID | None = None,
-    worker_queue_id: UUID | None = None,
-    status: WorkerStatus | None = None,
+    environment_id: Annotated[UUID | None, Query(description="Only those of this environment.")] = None,
+    worker_queue_id: Annotated[UUID | None, Query(description="Only those of this queue.")] = None,
+    status: Annotated[WorkerStatus | None, Query(description="Only those that are so at this moment.")] = None,
 ) -> list[WorkerRead]:
     """Workers, newest first. Who is gone is listed for another day."""
     found = await workers.listed(
@@ -105,13 +107,14 @@ async def create_join_token(
 @router.get("/environments/{environment_id}/join-tokens", responses=problems(NotFound))
 async def list_join_tokens(environment_id: UUID, _: MayReadWorkerKeys, session: Db, page: Paged) -> list[JoinTokenRead]:
     """Join tokens of this environment, newest first, until a day after they have expired."""
-    return [JoinTokenRead.of(found) for found in await join_tokens.listed(session, page, environment_id)]
+    found = await credentials.listed(session, page, environment_id, kind=Kind.JOIN_TOKEN)
+    return [JoinTokenRead.of(token) for token in found]
 
 
 @router.get("/environments/{environment_id}/join-tokens/{join_token_id}", responses=problems(NotFound))
 async def get_join_token(environment_id: UUID, join_token_id: UUID, _: MayReadWorkerKeys, session: Db) -> JoinTokenRead:
     """One join token."""
-    return JoinTokenRead.of(await join_tokens.get(session, environment_id, join_token_id))
+    return JoinTokenRead.of(await credentials.get(session, environment_id, join_token_id, kind=Kind.JOIN_TOKEN))
 
 
 @router.delete(
@@ -119,4 +122,6 @@ async def get_join_token(environment_id: UUID, join_token_id: UUID, _: MayReadWo
 )
 async def revoke_join_token(environment_id: UUID, join_token_id: UUID, _: MayRevokeWorkerKeys, session: Db) -> None:
     """Revoke a join token, and with it the session of whoever joined with it, within five seconds."""
-    await revoke(session, await join_tokens.get(session, environment_id, join_token_id, lock=True))
+    await revoke(
+        session, await credentials.get(session, environment_id, join_token_id, kind=Kind.JOIN_TOKEN, lock=True)
+    )

@@ -101,15 +101,20 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
     ):
         low, high = schema.get(least), schema.get(most)
         if low is not None and high is not None:
-            yield f"{low:,} to {high:,}{of}"
+            yield f"{_number(low)} to {_number(high)}{of}"
         elif high is not None:
-            yield f"at most {high:,}{of}"
+            yield f"at most {_number(high)}{of}"
         elif low is not None:
-            yield f"at least {low:,}{of}"
+            yield f"at least {_number(low)}{of}"
     if "pattern" in schema:
         yield f"like {code(schema['pattern'])}"
     if schema.get("uniqueItems"):
         yield "each once"
+
+
+def _number(value: float) -> str:
+    """A bound, which FastAPI makes a float even where the value is a whole number."""
+    return f"{value:,}".removesuffix(".0")
 
 
 def code(text: str | None) -> str:

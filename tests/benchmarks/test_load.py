@@ -64,7 +64,7 @@ async def test_a_refusal_ends_it_because_refusals_are_fast() -> None:
         with pytest.raises(ExceptionGroup) as failure:
             await generate(load)
 
-    assert failure.group_contains(RuntimeError, match=r"the answer was HTTP/1\.1 429 Too Many Requests")
+    assert failure.group_contains(RuntimeError, match=r"the answer was 429")
     assert len(server.posts) == CONNECTIONS
 
 

@@ -5,11 +5,26 @@ from uuid import uuid4
 
 import pytest
 
+from control_plane.embedded.processes import answers
 from tests.journeys.conftest import Running, flow_process
 
 pytestmark = pytest.mark.journey
 
 SLOW = [{"delay_seconds": 60}, {"say": "too late"}]
+UNBROKEN = [
+    {"tools": [{"tool": "clock_now"}]},
+    {"delay_seconds": 2},
+    {"tools": [{"tool": "clock_now"}]},
+    {"say": "Told to the end."},
+]
+
+
+def restarted_prefect(running: Running) -> None:
+    """Kill Prefect's server without asking, start it again, and wait until it answers."""
+    prefect = running.stack.processes["Prefect server"]
+    prefect.kill()
+    prefect.start()
+    prefect.wait_until(lambda: answers(f"{running.stack.prefect.api_url}/health"), seconds=60)
 
 
 def test_an_execution_runs_as_a_flow_run_under_policy(running: Running) -> None:
@@ -172,3 +187,50 @@ def test_a_restart_of_the_api_in_the_middle_costs_no_event_and_repeats_none(runn
     assert (ended["status"], ended["response"], ended["error"]) == ("completed", "Told to the end.", None)
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     assert [event.type for event in events].count("tool_completed") == 2
+
+
+def test_an_execution_outlives_the_killing_of_the_api(running: Running) -> None:
+    api = running.stack.processes["API"]
+    execution = running.start(running.agent("unbroken"), json.dumps(UNBROKEN))
+    stream = running.rest.follow(execution["id"])
+    before = [next(stream)]
+    while before[-1].type != "tool_started":
+        before.append(next(stream))
+
+    api.kill()
+    api.start()
+    events = before + list(stream)
+
+    ended = running.rest.get(f"/executions/{execution['id']}")
+    assert (ended["status"], ended["response"], ended["error"]) == ("completed", "Told to the end.", None)
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    assert [event.type for event in events].count("tool_completed") == 2
+
+
+def test_an_execution_outlives_the_killing_of_prefect(running: Running) -> None:
+    execution = running.start(running.agent("unbroken"), json.dumps(UNBROKEN))
+    stream = running.rest.follow(execution["id"])
+    while next(stream).type != "tool_started":
+        continue
+
+    restarted_prefect(running)
+    events = list(stream)
+
+    ended = running.rest.get(f"/executions/{execution['id']}")
+    assert (ended["status"], ended["response"], ended["error"]) == ("completed", "Told to the end.", None)
+    assert [event.type for event in events].count("tool_completed") == 2
+
+
+def test_an_execution_that_waits_while_prefect_is_killed_runs_afterwards(running: Running) -> None:
+    os.kill(running.worker.popen.pid, signal.SIGSTOP)
+    execution = running.start(running.agent("patient"), json.dumps([{"say": "Here at last."}]))
+    stream = running.rest.follow(execution["id"])
+    while next(stream).data.get("status") != "scheduled":
+        continue
+
+    restarted_prefect(running)
+    os.kill(running.worker.popen.pid, signal.SIGCONT)
+
+    ended, _ = running.finished(execution)
+    assert (ended["status"], ended["response"]) == ("completed", "Here at last.")
+    assert running.ended_flow_run(ended)["state"]["type"] == "COMPLETED"

@@ -36,6 +36,7 @@ async def test_an_entry_says_who_did_what_from_where_by_which_request(acme: Tena
         "organization_id": acme.organization["id"],
         "actor": entry["actor"],
         "credential_id": entry["credential_id"],
+        "member_id": None,
         "action": "projects:write",
         "method": "POST",
         "route": "/projects",

@@ -15,8 +15,8 @@ from control_plane.agents.schemas import AgentCreate, LlmConfig
 from control_plane.auth.credentials import Hasher
 from control_plane.auth.principals import ExecutionPrincipal, Kind, Principal, WorkerPrincipal
 from control_plane.db import Database
+from control_plane.environments import credentials
 from control_plane.environments import service as environments
-from control_plane.environments import worker_keys
 from control_plane.environments.models import Environment
 from control_plane.environments.schemas import EnvironmentCreate
 from control_plane.events import service as events
@@ -27,7 +27,7 @@ from control_plane.executions.dispatch import Dispatcher
 from control_plane.executions.models import Execution
 from control_plane.executions.schemas import ExecutionCreate, ExecutionInputCreate
 from control_plane.organizations import service as organizations
-from control_plane.organizations.schemas import KeyCreate, OrganizationCreate
+from control_plane.organizations.schemas import OrganizationCreate
 from control_plane.projects import service as projects
 from control_plane.projects.schemas import ProjectCreate
 from control_plane.settings import Settings
@@ -127,7 +127,10 @@ async def shop(database: Database, settings: Settings) -> Shop:
 async def _joined(
     session: AsyncSession, owner: Principal, environment: Environment, *, settings: Settings
 ) -> WorkerPrincipal:
-    key = (await worker_keys.create(session, owner, environment.id, KeyCreate(name="key"), hasher=HASHER)).credential
+    issued = await credentials.create(
+        session, owner, environment.id, kind=Kind.WORKER_KEY, name="key", expires_at=None, hasher=HASHER
+    )
+    key = issued.credential
     holder = Principal(
         Kind.WORKER_KEY,
         key.name,

@@ -9,7 +9,7 @@ from control_plane.db import Database
 from control_plane.environments import provisioning
 from control_plane.environments import service as environments
 from control_plane.environments.schemas import EnvironmentCreate
-from control_plane.executions.dispatch import CONCURRENCY, Dispatcher
+from control_plane.executions.dispatch import CONCURRENCY_OF_ONE, Dispatcher
 from control_plane.wire.executions import FinalStatus
 from deployments.orchestrator import OrchestratorUnavailable, RunRequest
 from tests.control_plane.executions.conftest import Shop
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 
 class HangingOrchestrator(FakeOrchestrator):
-    """An orchestrator that accepts calls and never answers. `full` is set once it holds all that may be under way."""
+    """An orchestrator that accepts calls and never answers. `full` is set once it holds all that one organization may have under way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class HangingOrchestrator(FakeOrchestrator):
 
     async def start(self, request: RunRequest) -> UUID:
         self.started.append(request)
-        if len(self.started) == CONCURRENCY:
+        if len(self.started) == CONCURRENCY_OF_ONE:
             self.full.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -92,7 +92,7 @@ async def test_a_lease_that_holds_is_left_alone(shop: Shop, dispatcher: Dispatch
     assert (await shop.read(execution_id)).status == "running"
 
 
-async def test_the_run_of_a_lost_worker_is_stopped_and_then_nothing_is_left_to_do(
+async def test_the_run_of_a_lost_worker_is_given_up_and_then_nothing_is_left_to_do(
     shop: Shop, dispatcher: Dispatcher, orchestrator: FakeOrchestrator
 ) -> None:
     execution_id = await shop.start()
@@ -105,7 +105,7 @@ async def test_the_run_of_a_lost_worker_is_stopped_and_then_nothing_is_left_to_d
     await dispatcher._under_way[execution_id]
 
     execution = await shop.read(execution_id)
-    assert orchestrator.cancelled == [execution.flow_run_id]
+    assert (orchestrator.given_up, orchestrator.cancelled) == ([execution.flow_run_id], [])
     assert execution.attend_at is None
 
 
@@ -187,7 +187,7 @@ async def test_after_a_start_workers_get_the_time_of_a_lease_to_renew_before_any
 async def test_a_lost_worker_is_noticed_while_the_orchestrator_hangs(shop: Shop, database: Database) -> None:
     hanging = HangingOrchestrator()
     dispatcher = Dispatcher(database, hanging, every=timedelta(hours=1))
-    waiting = [await shop.start() for _ in range(CONCURRENCY + 2)]
+    waiting = [await shop.start() for _ in range(CONCURRENCY_OF_ONE + 2)]
     lost = await shop.start()
     await shop.claim(lost)
     await shop.change(lost, LAPSED)

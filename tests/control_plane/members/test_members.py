@@ -119,6 +119,38 @@ async def test_a_member_that_is_not_well_described_is_refused(acme: Tenant, memb
     assert response.status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("subject", "x" * 256, "too_long"),
+        ("subject", "", "string_pattern_mismatch"),
+        ("subject", "zo\u00eb", "string_pattern_mismatch"),
+        ("subject", "x\n", "string_pattern_mismatch"),
+        ("email", f"{'x' * 250}@b.cde", "too_long"),
+    ],
+)
+async def test_nobody_is_invited_under_a_name_that_no_token_can_have(
+    acme: Tenant, members: str, field: str, value: str, code: str
+) -> None:
+    body = {"name": "x", "issuer": ISSUER, "subject": "x", "grants": [{"role": "viewer"}]} | {field: value}
+
+    response = await acme.client.post(members, json=body)
+
+    (error,) = response.json()["errors"]
+    assert [response.status_code, error["location"], error["code"]] == [422, f"body.{field}", code]
+
+
+async def test_the_longest_subject_of_a_token_can_be_that_of_a_member(
+    acme: Tenant, members: str, database: Database
+) -> None:
+    body = {"name": "x", "issuer": ISSUER, "subject": "x" * 255, "grants": [{"role": "viewer"}]}
+    await created(acme.client, members, body)
+
+    found = await MemberDirectory(database).memberships(Identity(ISSUER, "x" * 255, None))
+
+    assert [one.slug for one in found] == ["acme"]
+
+
 async def test_roles_are_replaced(acme: Tenant, members: str, database: Database) -> None:
     member = await join(acme, members, "ada-1", "viewer")
     grants = [{"role": "developer", "project_id": acme.project["id"]}]
