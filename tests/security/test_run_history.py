@@ -13,6 +13,7 @@ from control_plane.run_history.router import router
 from tests.control_plane.run_history.conftest import reading
 from tests.prefect_stage import Stage
 from tests.security.prefect_routes import Answer, ask_all, routes
+from tests.tenants import OPERATOR_KEY
 
 pytestmark = pytest.mark.journey
 
@@ -131,9 +132,15 @@ async def test_without_a_credential_no_route_says_anything(stage: Stage, token: 
     assert {answer.status for answer in answers} == {401}
 
 
-@pytest.mark.parametrize("kind", ["session_token", "execution_token"])
-async def test_a_worker_reads_no_run_history(stage: Stage, kind: str) -> None:
-    async with reading(stage, getattr(stage.acme, kind)) as http:
-        answer = await http.get(f"/flow_runs/{stage.acme.ids['flow_run_id']}")
+@pytest.mark.parametrize("kind", ["worker session", "execution token", "worker key", "operator"])
+async def test_no_route_opens_to_what_isnt_a_person(stage: Stage, kind: str) -> None:
+    keys = {
+        "worker session": stage.acme.session_token,
+        "execution token": stage.acme.execution_token,
+        "worker key": stage.acme.tenant.worker_key,
+        "operator": OPERATOR_KEY,
+    }
+    async with reading(stage, keys[kind]) as http:
+        answers = await ask_all(http, await routes(stage), stage.acme, each=1)
 
-    assert answer.status_code == 403
+    assert {answer.status for answer in answers} == {403}
