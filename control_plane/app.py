@@ -39,6 +39,12 @@ from control_plane.prefect_gateway.gateway import Gateway
 from control_plane.prefect_gateway.scope import Scopes
 from control_plane.prefect_gateway.upstream import Upstream
 from control_plane.rate_limits import RateLimits
+from control_plane.run_history.events import Events
+from control_plane.run_history.history import RunHistory
+from control_plane.run_history.pages import Pages
+from control_plane.run_history.pages import router as run_history_pages
+from control_plane.run_history.router import router as run_history
+from control_plane.run_history.scope import Scopes as RunHistoryScopes
 from control_plane.secrets.encryption import Keyring
 from control_plane.settings import Settings
 from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, load
@@ -84,6 +90,8 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     api.install(app)
     app.include_router(local_issuer_router.router)
     app.include_router(sign_in_router.router)
+    app.include_router(run_history)
+    app.include_router(run_history_pages)
     reference_pages.install(app)
     app.add_api_route("/health", _health, tags=["operations"])
     app.add_api_route("/ready", _ready, tags=["operations"], response_model=None)
@@ -95,7 +103,7 @@ def _orchestrator(settings: Settings) -> Orchestrator:
     auth_string = settings.prefect_auth_string
     return load(settings.orchestrator)(
         api_url=api_url,
-        ui_url=str(settings.prefect_ui_url or api_url.removesuffix("/api")),
+        ui_url=str(settings.prefect_ui_url or str(settings.public_url).rstrip("/") + run_history_pages.prefix),
         auth_string=auth_string.get_secret_value() if auth_string else None,
     )
 
@@ -125,6 +133,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         upstream = Upstream.of(settings)
         stack.push_async_callback(upstream.aclose)
         state.prefect_gateway, state.prefect_scopes = Gateway(upstream), Scopes(state.database)
+        # Connections of its own: however much people read, workers still get through.
+        readers = Upstream.of(settings)
+        stack.push_async_callback(readers.aclose)
+        state.run_history, state.run_history_events = RunHistory(readers), Events(readers)
+        state.run_history_pages = Pages()
+        state.run_history_scopes = RunHistoryScopes(state.database)
         state.policy_engine = await stack.enter_async_context(RegorusEngine())
         state.notifications = Notifications(url, wake.CHANNEL)
         await state.notifications.start()

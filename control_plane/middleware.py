@@ -53,11 +53,13 @@ class RequestId:
 class NotKept:
     """Let no browser and no proxy keep an answer of the API, which may show a key once; `ETag` works all the same."""
 
+    KEPT_OUT: ClassVar = ("/api/v1", "/run-history/api", "/run-history/ui-settings")
+
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/v1"):
+        if scope["type"] != "http" or not scope["path"].startswith(self.KEPT_OUT):
             await self.app(scope, receive, send)
             return
 

@@ -25,7 +25,7 @@ from control_plane.problems import TooManyRequests, send_problem
 _OF_MACHINES = tuple(
     PREFIXES[kind] for kind in (Kind.WORKER_KEY, Kind.JOIN_TOKEN, Kind.WORKER_SESSION, Kind.EXECUTION_TOKEN)
 )
-_LIMITED = "/api/v1"
+_LIMITED = ("/api/v1", "/run-history/api")
 _SIGN_IN = ("/auth/sign-in", "/auth/callback", "/auth/sign-out")
 _SIGN_IN_RATE, _SIGN_IN_BURST = 5, 100
 """At most, however much the settings allow: behind some of these requests is one to a provider."""

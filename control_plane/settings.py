@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     """Prefect's `PREFECT_SERVER_API_AUTH_STRING` (`user:password`), if Prefect has one."""
 
     prefect_ui_url: HttpUrl | None = None
-    """Where people open the Prefect UI. Default: `prefect_api_url` without `/api`."""
+    """Where the `flow_run_url` of executions leads. Unset: to the run history, `/run-history` below `public_url`."""
 
     lease: timedelta = Field(default=timedelta(seconds=20), ge=timedelta(seconds=1))
     """How long a worker may be silent before its execution counts as abandoned."""

@@ -110,6 +110,14 @@ class Stage:
         found: dict[str, Any] = response.raise_for_status().json()
         return found
 
+    async def recorded_event(self, event: dict[str, Any]) -> None:
+        """Tell Prefect an event; it is written down when this returns."""
+        (await self.prefect.post("/events", json=[event])).raise_for_status()
+        asked = {"filter": {"id": {"id": [event["id"]]}}}
+        async with asyncio.timeout(30):
+            while (await self.prefect.post("/events/filter", json=asked)).json()["total"] == 0:
+                pass
+
     async def cancel(self, flow_run_id: str) -> None:
         """Cancel a flow run that is running; one that isn't would be cancelled without a word to anybody."""
         path = f"/flow_runs/{flow_run_id}/set_state"

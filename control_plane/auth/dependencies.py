@@ -258,6 +258,7 @@ MayWriteSecrets = Annotated[Principal, Depends(requires(Permission.SECRETS_WRITE
 MayReadExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_READ))]
 MayStartExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_START))]
 MayCancelExecutions = Annotated[Principal, Depends(requires(Permission.EXECUTIONS_CANCEL))]
+MayReadRuns = Annotated[Principal, Depends(requires(Permission.RUNS_READ))]
 MayClaimExecutions = Annotated[WorkerPrincipal, Depends(_worker)]
 MayReportWorker = Annotated[WorkerPrincipal, Depends(_joined)]
 MayUsePrefect = Annotated[Principal, Depends(requires(Permission.PREFECT_USE))]

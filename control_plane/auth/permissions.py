@@ -46,6 +46,7 @@ class Permission(StrEnum):
     EXECUTIONS_READ = "executions:read"
     EXECUTIONS_START = "executions:start"
     EXECUTIONS_CANCEL = "executions:cancel"
+    RUNS_READ = "runs:read"
     EXECUTIONS_CLAIM = "executions:claim"
     WORKER_REPORT = "worker:report"
     PREFECT_USE = "prefect:use"
@@ -106,6 +107,7 @@ IN_PROJECTS = frozenset(
         Permission.EXECUTIONS_READ,
         Permission.EXECUTIONS_START,
         Permission.EXECUTIONS_CANCEL,
+        Permission.RUNS_READ,
     }
 )
 """What a role gives when it is granted on one project. All else needs a role in the whole organization."""

@@ -63,6 +63,7 @@ def _welcome(stack: Stack) -> str:
     return f"""
 Ready. Ctrl-C stops everything and keeps the data.
   REST API     {stack.api_url}/api/docs
+  Run history  {stack.api_url}/run-history/
   Prefect UI   {stack.prefect.ui_url}
   Keys         {command} keys
   Try          {command} run assistant "What time is it?" --follow

@@ -211,7 +211,6 @@ class Stack:
             or self.data.keep("local_issuer_key", new_key()),
             CONTROL_PLANE_PUBLIC_URL=self.api_url,
             CONTROL_PLANE_PREFECT_API_URL=self.prefect.api_url,
-            CONTROL_PLANE_PREFECT_UI_URL=self.prefect.ui_url,
             PREFECT_HOME=str(self.data.path / "prefect"),
         )
         # What a person set for the API server holds here too, but for the addresses and secrets of this very stack.

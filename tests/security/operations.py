@@ -20,6 +20,8 @@ GATEWAY = f"{PREFIX}/prefect/api"
 """Below it is what Prefect's clients ask. It stands in no document of ours, and what one may do there decides Prefect's
 own things, so `test_prefect_gateway` asks it about others with a real Prefect behind it. Here everybody tries it who
 has no right to."""
+RUN_HISTORY = "/run-history"
+"""What people read of Prefect. `test_run_history` asks it with a real Prefect behind it, with rights and without."""
 _STANDING_IN = {
     "name": "work_pool",
     "deployment_id": "agent_id",
