@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkQueueFilter
+from prefect.client.schemas.objects import State
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
@@ -155,7 +157,7 @@ class PrefectOrchestrator:
         if status.state in {RunState.ENDED, RunState.MISSING}:
             return
         async with self._client() as client:
-            lost = Crashed(message="The worker stopped answering and lost its lease.")
+            lost: State[Any] = Crashed(message="The worker stopped answering and lost its lease.")
             await client.set_flow_run_state(run_id, lost, force=True)
 
     @_come_again

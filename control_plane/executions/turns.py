@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 
 class FairTurns:
-    """At most `most` turns at once, and `each` of one key. Those who wait are served by turns of their keys, first come
-    first served in each.
+    """At most `most` turns at once, and `each` of one key.
 
-    Not for several threads.
+    Those who wait are served by turns of their keys, first come first served in each. Not for several threads.
     """
 
     def __init__(self, most: int, *, each: int | None = None) -> None:

@@ -117,3 +117,19 @@ async def test_an_execution_starts_again_after_its_work_pool_was_removed(orchest
     run_id = await orchestrator.start(RunRequest(execution_id=uuid4(), work_pool="env-a-again"))
 
     assert (await orchestrator.status(run_id)).state is RunState.WAITING
+
+
+async def test_a_run_that_is_given_up_has_crashed(
+    orchestrator: PrefectOrchestrator, prefect: httpx.AsyncClient
+) -> None:
+    await orchestrator.ensure_environment("env-a-given-up", [Queue("default")])
+    run_id = await orchestrator.start(RunRequest(execution_id=uuid4(), work_pool="env-a-given-up"))
+    await prefect.post(f"/flow_runs/{run_id}/set_state", json={"state": {"type": "RUNNING"}, "force": True})
+
+    await orchestrator.give_up(run_id)
+    await orchestrator.give_up(run_id)
+    await orchestrator.give_up(uuid4())
+
+    states = (await prefect.get("/flow_run_states/", params={"flow_run_id": str(run_id)})).json()
+    assert (await orchestrator.status(run_id)).state is RunState.ENDED
+    assert [state["type"] for state in states].count("CRASHED") == 1

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 
 class HangingOrchestrator(FakeOrchestrator):
-    """An orchestrator that accepts calls and never answers. `full` is set once it holds all that one organization may have under way."""
+    """An orchestrator that accepts calls and never answers. `full`: it holds all that one may have under way."""
 
     def __init__(self) -> None:
         super().__init__()

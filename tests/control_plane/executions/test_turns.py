@@ -10,8 +10,8 @@ pytestmark = pytest.mark.unit
 class Crossing:
     """Where turns are taken, and in which order they began."""
 
-    def __init__(self, most: int) -> None:
-        self.turns = FairTurns(most)
+    def __init__(self, most: int, *, each: int | None = None) -> None:
+        self.turns = FairTurns(most, each=each)
         self.order: list[str] = []
         self.inside = 0
         self.most_inside = 0
@@ -40,6 +40,27 @@ async def test_who_asks_for_one_is_not_behind_who_asks_for_many() -> None:
     await asyncio.gather(*(crossing.cross("many") for _ in range(50)), crossing.cross("one"))
 
     assert crossing.order.index("one") <= 2
+
+
+async def test_of_one_key_no_more_than_so_many_have_their_turn_at_once() -> None:
+    crossing = Crossing(8, each=2)
+
+    await asyncio.gather(*(crossing.cross("a") for _ in range(20)))
+
+    assert crossing.most_inside == 2
+    assert len(crossing.order) == 20
+
+
+async def test_who_comes_while_many_of_another_key_wait_has_a_turn_at_once() -> None:
+    crossing = Crossing(3, each=2)
+    async with crossing.turns.of("a"), crossing.turns.of("a"):
+        waiting = asyncio.create_task(crossing.cross("a"))
+        await asyncio.sleep(0)
+
+        await asyncio.wait_for(crossing.cross("b"), 5)
+
+    await asyncio.wait_for(waiting, 5)
+    assert crossing.order == ["b", "a"]
 
 
 async def test_keys_take_turns_in_order() -> None:
