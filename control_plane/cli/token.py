@@ -1,6 +1,7 @@
 """`control-plane token`: a sign-in token of the local issuer."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import typer
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from control_plane.auth.local_issuer import LocalIssuer
+from control_plane.auth.oidc import MOST_CHARACTERS, SUBJECT
 from control_plane.cli.failures import Failure
 from control_plane.cli.places import data_folder
 
@@ -16,6 +18,8 @@ def issue(subject: str, *, email: str | None, audience: str | None, minutes: int
     """Print a token and nothing else. Raises `Failure` if there is no key to sign with."""
     if not subject.strip():
         raise Failure("--subject is empty. Name the person as the members of the organization do.")
+    if len(subject) > MOST_CHARACTERS or not re.fullmatch(SUBJECT, subject):
+        raise Failure(f"--subject must be at most {MOST_CHARACTERS} printable ASCII characters, as for members.")
     issuer = _issuer(data)
     typer.echo(issuer.issue(subject, lifetime=timedelta(minutes=minutes), audience=audience, email=email))
 

@@ -177,3 +177,11 @@ async def test_a_token_lives_a_day_at_most(terminal: Terminal, lifetime: str) ->
     done = await terminal.run("token", "--subject", "ada", "--lifetime", lifetime)
 
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("subject", ["", "a" * 256, "zoë"])
+async def test_no_token_is_issued_for_a_subject_that_the_server_would_refuse(terminal: Terminal, subject: str) -> None:
+    done = await terminal.run("token", "--subject", subject)
+
+    assert done.returncode == 1
+    assert "--subject" in done.stderr

@@ -47,7 +47,7 @@ async def test_a_join_token_lets_one_worker_in(acme: Tenant, api_url: str, pool:
 async def test_of_a_thousand_that_redeem_a_token_at_once_exactly_one_succeeds(
     acme: Tenant, api_url: str, pool: str, token: dict[str, Any]
 ) -> None:
-    limits = httpx.Limits(max_connections=64)  # four times as many as the server has to the database
+    limits = httpx.Limits(max_connections=32)  # twice as many as the server has to the database
     headers = {"Authorization": f"Bearer {token['token']}"}
     async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, headers=headers) as http:
         answers = await asyncio.gather(
