@@ -31,7 +31,6 @@ from control_plane.auth.local_issuer import LocalIssuer
 from control_plane.auth.members import MemberDirectory
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
-from control_plane.executions import wake
 from control_plane.executions.dispatch import Dispatcher
 from control_plane.llm.gateway import warm_up
 from control_plane.middleware import CORS, BodyLimit, HeaderLimit, NotKept, RequestId
@@ -47,6 +46,7 @@ from control_plane.run_history.router import router as run_history
 from control_plane.run_history.scope import Scopes as RunHistoryScopes
 from control_plane.secrets.encryption import Keyring
 from control_plane.settings import Settings
+from control_plane.worker_queues import waking
 from deployments.orchestrator import Orchestrator, OrchestratorUnavailable, load
 from policies.regorus_engine import RegorusEngine
 
@@ -140,7 +140,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.run_history_pages = Pages()
         state.run_history_scopes = RunHistoryScopes(state.database)
         state.policy_engine = await stack.enter_async_context(RegorusEngine())
-        state.notifications = Notifications(url, wake.CHANNEL)
+        state.notifications = Notifications(url, waking.CHANNEL)
         await state.notifications.start()
         stack.push_async_callback(state.notifications.stop)
         state.dispatcher = Dispatcher(

@@ -29,6 +29,7 @@ from control_plane.wire.executions import (
 )
 from control_plane.wire.mending import mended
 from control_plane.wire.plan import Plan
+from control_plane.worker_queues import waking
 
 _OURS = frozenset({EventType.STATUS, EventType.DONE})
 """Events that the server alone writes, because they say what it decided."""
@@ -166,7 +167,7 @@ async def finish(session: AsyncSession, holder: ExecutionPrincipal, body: Finish
         usage=body.usage,
     )
     # Where a limit kept others from being claimed, there is room for one now.
-    await wake.tell(session, execution.environment_id)
+    await waking.tell(session, execution.environment_id)
     await session.flush()
 
 

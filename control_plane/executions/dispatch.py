@@ -21,11 +21,11 @@ from control_plane.auth import browser_sessions
 from control_plane.db import Database, now
 from control_plane.environments import provisioning
 from control_plane.executions import service as executions
-from control_plane.executions import wake
 from control_plane.executions.models import Execution
 from control_plane.executions.state import Status
 from control_plane.executions.turns import FairTurns
 from control_plane.idempotency import forget_expired
+from control_plane.worker_queues import waking
 from deployments.orchestrator import (
     Orchestrator,
     OrchestratorRefused,
@@ -200,7 +200,7 @@ class Dispatcher:
             if current.status == Status.PENDING and current.run_attempt == run.attempt:
                 current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
                 await executions.move(session, current, Status.SCHEDULED)
-                await wake.tell(session, current.environment_id)
+                await waking.tell(session, current.environment_id)
             elif current.status in {Status.CANCELLED, Status.FAILED}:
                 # It was cancelled while we dispatched it.
                 current.attend_at = func.clock_timestamp()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.principals import WorkerPrincipal
@@ -22,9 +22,7 @@ from control_plane.executions.state import Status
 from control_plane.problems import Conflict
 from control_plane.wire.executions import Offer
 from control_plane.worker_queues.models import DEFAULT_QUEUE, WorkerQueue
-
-CHANNEL = "claimable_executions"
-"""PostgreSQL notification channel; the payload is the environment's id."""
+from control_plane.worker_queues.waking import CHANNEL
 
 LONGEST_WAIT = timedelta(seconds=55)
 """Proxies give up on an answer after a minute."""
@@ -34,11 +32,6 @@ class QueueBusy(Conflict):
     """The worker queue is paused, or as many of its executions run as its limit allows. Leave it for later."""
 
     code, title = "queue_busy", "The worker queue takes no execution now"
-
-
-async def tell(session: AsyncSession, environment_id: UUID) -> None:
-    """Wake a worker of the environment once this is committed."""
-    await session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(environment_id)})
 
 
 async def admit(session: AsyncSession, execution: Execution) -> None:

@@ -10,6 +10,7 @@ from control_plane.environments import service as environments
 from control_plane.environments.models import Environment
 from control_plane.pagination import Page
 from control_plane.problems import AlreadyExists, Conflict, Invalid, NotFound
+from control_plane.worker_queues import waking
 from control_plane.worker_queues.models import DEFAULT_QUEUE, WorkerQueue
 from control_plane.worker_queues.schemas import QueueCreate, WorkerQueueCreate, WorkerQueuePatch
 
@@ -84,6 +85,8 @@ async def change(session: AsyncSession, queue: WorkerQueue, body: WorkerQueuePat
         setattr(queue, name, value)
     await session.flush()
     await environments.pool_changed(session, queue.environment_id)
+    # It may go on, or take more than before.
+    await waking.tell(session, queue.environment_id)
     return queue
 
 

@@ -8,7 +8,7 @@ from sse_starlette.sse import AppStatus
 
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
-from control_plane.executions import wake
+from control_plane.worker_queues import waking
 from tests.conftest import TestDatabase
 from tests.orchestrator import FakeOrchestrator
 from tests.tenants import Tenant
@@ -111,6 +111,18 @@ async def claim(tenant: Tenant, execution_id: str) -> httpx.Response:
     return await tenant.worker.post(f"/worker/executions/{execution_id}/claim", json={"worker": "worker-1"})
 
 
+async def test_a_queue_that_goes_on_wakes_a_worker_that_waits(acme: Tenant) -> None:
+    execution = await scheduled(acme)
+    await change_queue(acme, paused=True)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        waiting = group.create_task(offers(acme, wait=50))
+        await asyncio.sleep(0.5)  # it waits by now; if not, it finds the execution without being woken
+
+        await change_queue(acme, paused=False)
+
+    assert waiting.result() == [execution["id"]]
+
+
 async def test_a_paused_queue_offers_nothing_and_lets_nothing_be_claimed(acme: Tenant) -> None:
     execution = await scheduled(acme)
     await change_queue(acme, paused=True)
@@ -149,21 +161,21 @@ async def test_of_claims_at_once_as_many_succeed_as_the_limit_allows(acme: Tenan
 async def test_an_execution_goes_to_the_one_who_waits_longest_and_past_one_who_has_gone(
     test_database: TestDatabase, database: Database
 ) -> None:
-    notifications = Notifications(test_database.url, wake.CHANNEL)
+    notifications = Notifications(test_database.url, waking.CHANNEL)
     environment = uuid4()
     await notifications.start()
     try:
         with (
-            notifications.take_turns(wake.CHANNEL, environment) as gone,
-            notifications.take_turns(wake.CHANNEL, environment) as first,
-            notifications.take_turns(wake.CHANNEL, environment) as second,
+            notifications.take_turns(waking.CHANNEL, environment) as gone,
+            notifications.take_turns(waking.CHANNEL, environment) as first,
+            notifications.take_turns(waking.CHANNEL, environment) as second,
         ):
             # Once listening begins, everybody is woken.
             await gone.wake.wait()
             for turn in (gone, first, second):
                 turn.wake.clear()
             async with database.tenant(None) as session:
-                await wake.tell(session, environment)
+                await waking.tell(session, environment)
             await gone.wake.wait()
             gone.pass_on()
 
