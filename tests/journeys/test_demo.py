@@ -20,7 +20,7 @@ def test_the_demo_shows_an_allowed_and_a_denied_call_and_leaves_nothing_running(
     assert re.search(r"policy +allow kubernetes_deploy", output)
     assert re.search(r"policy +deny kubernetes_delete", output)
     assert "policy no_destructive_tools v1, rule destroy" in output
-    assert re.search(r"http://127\.0\.0\.1:\d+/runs/flow-run/[0-9a-f-]{36}", output)
+    assert re.search(r"http://127\.0\.0\.1:\d+/run-history/runs/flow-run/[0-9a-f-]{36}", output)
     assert processes_of(terminal.data) == []
 
 
