@@ -31,25 +31,27 @@ class History:
         self._client = client
         self._logs: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._events: SimpleQueue[tuple[str, Event]] = SimpleQueue()
+        self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
         set_api_log_sink(self._logs.put)
         # Prefect's thread goes on adding what belongs to an event. It sends nothing by a client that it doesn't know.
         EventsWorker.set_client_override(ProcessPoolForwardingEventsClient, event_queue=self._events)
-        self._task = asyncio.create_task(self._send_forever(), name="history")
+        self._task = asyncio.create_task(self._send_until_the_end(), name="history")
 
     async def __aexit__(self, *_error: object) -> None:
         set_api_log_sink(lambda _log: None)
+        # Not cancelled: what it is just sending would be lost.
+        self._ended.set()
         if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         await self._send()
 
-    async def _send_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_EVERY.total_seconds())
+    async def _send_until_the_end(self) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _EVERY.total_seconds())
             await self._send()
 
     async def _send(self) -> None:
@@ -61,7 +63,7 @@ class History:
                 try:
                     await self._client.create_logs(some)
                 except Exception as error:  # noqa: BLE001 - no execution fails for want of its log
-                    logger.debug("logs could not be sent: %s", type(error).__name__)
+                    logger.warning("logs could not be sent: %s", type(error).__name__)
 
     async def _send_events(self) -> None:
         while batch := _taken(self._events):
@@ -69,7 +71,7 @@ class History:
             try:
                 await self._client.request("POST", "/events", json=told)
             except Exception as error:  # noqa: BLE001 - as above
-                logger.debug("events could not be sent: %s", type(error).__name__)
+                logger.warning("events could not be sent: %s", type(error).__name__)
 
 
 def _fitting(logs: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

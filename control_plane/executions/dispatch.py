@@ -264,7 +264,11 @@ class Dispatcher:
                 return
             if lapsed.cancel_requested_at is not None:
                 await executions.end(
-                    session, lapsed, Status.CANCELLED, error="Cancelled; the worker no longer answers."
+                    session,
+                    lapsed,
+                    Status.CANCELLED,
+                    error="Cancelled; the worker no longer answers.",
+                    holder_lost=True,
                 )
                 return
             await executions.end(

@@ -67,6 +67,19 @@ def forgeries(mine: dict[str, str], foreign: dict[str, str]) -> list[dict[str, A
     ]
 
 
+def subscription(side: Side, flow_run_id: str) -> dict[str, Any]:
+    """What asks to hear of somebody's flow run, and of whatever else happens."""
+    return {
+        "type": "filter",
+        "filter": {
+            "occurred": {"since": "2026-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"},
+            "event": {"name": ["prefect.flow-run.Cancelling", side.canary], "prefix": ["prefect."]},
+            "resource": {"id": [f"prefect.flow-run.{flow_run_id}"]},
+            "any_resource": {"id": [f"prefect.work-pool.{side.ids['work_pool_id']}"]},
+        },
+    }
+
+
 def about(side: Side) -> dict[str, Any]:
     """A filter of all events that have to do with the things of somebody."""
     kinds = {

@@ -11,7 +11,7 @@ import pytest
 from control_plane.embedded.prefect_server import PrefectServer
 from tests.prefect_sockets import closed, connected, hear, say, signed_in
 from tests.prefect_stage import Stage
-from tests.security.forged_events import about, forgeries, resource, task_run
+from tests.security.forged_events import about, forgeries, resource, subscription, task_run
 from tests.security.prefect_routes import SERVED, ask_all, routes
 from tests.tenants import OPERATOR_KEY
 
@@ -233,17 +233,8 @@ async def test_no_event_of_foreign_things_is_heard(stage: Stage, token: str) -> 
     _, foreign = await stage.run(stage.globex)
     claim = await stage.acme.tenant.claim(execution_id)
     credential = {"session_token": stage.acme.session_token, "execution_token": claim["execution_token"]}[token]
-    subscription = {
-        "type": "filter",
-        "filter": {
-            "occurred": {"since": "2026-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"},
-            "event": {"name": ["prefect.flow-run.Cancelling", stage.globex.canary], "prefix": ["prefect."]},
-            "resource": {"id": [f"prefect.flow-run.{foreign}"]},
-            "any_resource": {"id": [f"prefect.work-pool.{stage.globex.ids['work_pool_id']}"]},
-        },
-    }
     async with signed_in(f"{stage.socket_url}/events/out", credential) as socket:
-        await say(socket, subscription)
+        await say(socket, subscription(stage.globex, foreign))
         await stage.cancel(foreign)
         await stage.cancel(mine)
         heard = [await hear(socket)]

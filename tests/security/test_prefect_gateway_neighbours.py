@@ -11,7 +11,7 @@ import pytest
 
 from tests.prefect_sockets import closed, hear, say, signed_in
 from tests.prefect_stage import Side, Stage
-from tests.security.forged_events import about, forgeries, resource, task_run
+from tests.security.forged_events import about, forgeries, resource, subscription, task_run
 from tests.security.neighbours import neighbour
 from tests.security.prefect_routes import ask_all, routes
 from tests.tenants import created
@@ -151,17 +151,8 @@ async def test_no_event_of_a_neighbours_things_is_heard(stage: Stage, beside: Si
     _, theirs = await stage.run(beside)
     claim = await stage.acme.tenant.claim(execution_id)
     credential = {"session_token": stage.acme.session_token, "execution_token": claim["execution_token"]}[token]
-    subscription = {
-        "type": "filter",
-        "filter": {
-            "occurred": {"since": "2026-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"},
-            "event": {"name": ["prefect.flow-run.Cancelling", beside.canary], "prefix": ["prefect."]},
-            "resource": {"id": [f"prefect.flow-run.{theirs}"]},
-            "any_resource": {"id": [f"prefect.work-pool.{beside.ids['work_pool_id']}"]},
-        },
-    }
     async with signed_in(f"{stage.socket_url}/events/out", credential) as socket:
-        await say(socket, subscription)
+        await say(socket, subscription(beside, theirs))
         await stage.cancel(theirs)
         await stage.cancel(mine)
         heard = [await hear(socket)]

@@ -1,5 +1,7 @@
+import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -30,8 +32,11 @@ class Line:
     def __init__(self, *, failing: bool = False) -> None:
         self.failing = failing
         self.logs: list[list[dict[str, Any]]] = []
+        self.reached = asyncio.Event()
 
     async def create_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.reached.set()
+        await asyncio.sleep(0)
         self.logs.append(logs)
         if self.failing:
             raise ConnectionError("away")
@@ -67,3 +72,15 @@ async def test_no_request_is_larger_than_the_control_plane_takes() -> None:
 
 async def test_a_log_that_can_not_be_sent_stops_nothing() -> None:
     assert await sent(Line(failing=True), 10) == [1]
+
+
+async def test_what_is_just_being_sent_at_the_end_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workpools.history._EVERY", timedelta(milliseconds=1))
+    line = Line()
+    history = History(cast("PrefectClient", line))
+
+    async with history:
+        history._logs.put(line_of_log(10))
+        await line.reached.wait()
+
+    assert [len(logs) for logs in line.logs] == [1]
