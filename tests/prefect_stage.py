@@ -1,7 +1,6 @@
 """A real Prefect server behind a real API server, and two organizations that have something of everything in it."""
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from prefect.client.base import PrefectHttpxAsyncClient
 from psycopg import sql
 from tenacity import retry, retry_if_result, stop_after_attempt, wait_fixed
 
@@ -40,6 +40,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
         yield server
     finally:
         server.process.stop()
+
+
+def prefect_api(server: PrefectServer) -> httpx.AsyncClient:
+    """Prefect's own API with its password.
+
+    Asks again as Prefect's clients do: a server on SQLite that finds its file locked answers 503.
+    """
+    user, _, password = server.auth_string.partition(":")
+    return PrefectHttpxAsyncClient(
+        base_url=server.api_url, auth=(user, password), timeout=30, trust_env=False, raise_on_all_errors=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +174,7 @@ async def stage(postgres: Postgres, prefect_server: PrefectServer, _litellm: Non
             lease=timedelta(hours=1),  # nobody renews what was claimed
         )
         api_url = await stack.enter_async_context(api_server(settings, FakeOrchestrator()))
-        token = base64.b64encode(prefect_server.auth_string.encode()).decode()
-        prefect = await stack.enter_async_context(
-            httpx.AsyncClient(
-                base_url=prefect_server.api_url,
-                headers={"Authorization": f"Basic {token}"},
-                timeout=30,
-                trust_env=False,
-            )
-        )
+        prefect = await stack.enter_async_context(prefect_api(prefect_server))
         orchestrator = PrefectOrchestrator(
             api_url=prefect_server.api_url, ui_url="", auth_string=prefect_server.auth_string
         )

@@ -1,6 +1,5 @@
 """Against a real Prefect server of this test run's own."""
 
-import base64
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from control_plane.embedded.data_folder import DataFolder
 from control_plane.embedded.prefect_server import PrefectServer
 from deployments.orchestrator import Queue, RunRequest, RunState
 from deployments.prefect_orchestrator import PrefectOrchestrator
+from tests.prefect_stage import prefect_api
 
 pytestmark = pytest.mark.journey
 
@@ -39,10 +39,7 @@ async def orchestrator(server: PrefectServer) -> AsyncIterator[PrefectOrchestrat
 @pytest.fixture
 async def prefect(server: PrefectServer) -> AsyncIterator[httpx.AsyncClient]:
     """Prefect's own API."""
-    token = base64.b64encode(server.auth_string.encode()).decode()
-    async with httpx.AsyncClient(
-        base_url=server.api_url, headers={"Authorization": f"Basic {token}"}, trust_env=False
-    ) as client:
+    async with prefect_api(server) as client:
         yield client
 
 

@@ -21,6 +21,7 @@ from control_plane.embedded.programs import program
 from control_plane.settings import Settings
 from deployments.orchestrator import Queue
 from deployments.prefect_orchestrator import PrefectOrchestrator
+from tests.prefect_stage import prefect_api
 from tests.serving import api_server
 from tests.tenants import Tenant, create_tenant
 
@@ -111,9 +112,8 @@ async def working_tenant(settings: Settings, prefect_server: PrefectServer, fold
     orchestrator = PrefectOrchestrator(
         api_url=prefect_server.api_url, ui_url="", auth_string=prefect_server.auth_string
     )
-    user, _, password = prefect_server.auth_string.partition(":")
     async with (
-        httpx.AsyncClient(base_url=prefect_server.api_url, auth=(user, password), trust_env=False) as prefect,
+        prefect_api(prefect_server) as prefect,
         api_server(reached, orchestrator, port=port) as url,
         create_tenant(url, "acme") as tenant,
     ):
