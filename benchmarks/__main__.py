@@ -19,6 +19,7 @@ NAMES = (
     "post_executions",
     "reading",
     "memory",
+    "gateway",
     "start_latency",
     "idle_workers",
     "fairness",

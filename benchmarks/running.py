@@ -1,5 +1,6 @@
 """What benchmarks measure against: a whole stack on a temporary folder, and waiting for things to happen in it."""
 
+import json
 import os
 import signal
 import sys
@@ -81,12 +82,24 @@ def assistant(rest: Rest, tenant: Tenant) -> str:
     return str(agent["id"])
 
 
-def request(agent_id: str) -> dict[str, Any]:
+def unpaced(rest: Rest, tenant: Tenant) -> dict[str, Any]:
+    """A body that starts an execution with a tool call, whose model says everything at once.
+
+    That of `assistant` speaks at the pace of a model, which is nothing that a server could do faster.
+    """
+    model = {"provider": "scripted", "model": "script"}
+    content = AGENT | {"name": "unpaced", "llm_config": model, "environment_id": tenant.environment["id"]}
+    agent = ensure(rest, "/agents", content, by=("environment_id", "name"))
+    script = [{"tool": "clock_now"}, {"say": "Now I know what time it is."}]
+    return request(str(agent["id"]), message=json.dumps(script))
+
+
+def request(agent_id: str, *, message: str = "What time is it?") -> dict[str, Any]:
     """The body that starts an execution."""
     return {
         "agent_id": agent_id,
         "workflow_type": "agent_chat",
-        "input": {"message": "What time is it?", "context": {"environment": "dev", "requester": "user@example.com"}},
+        "input": {"message": message, "context": {"environment": "dev", "requester": "user@example.com"}},
     }
 
 

@@ -41,7 +41,7 @@ def measure() -> Iterator[Figure]:
 
 async def _measure(stack: Stack, tenant: Tenant, execution_id: UUID) -> list[float]:
     # No worker runs, so the execution is ours to claim.
-    session = await asyncio.to_thread(_join, stack, tenant)
+    session = await asyncio.to_thread(joined, stack, tenant)
     async with WorkerClient(stack.api_url, session.session_token) as worker:
         claim = await worker.claim(execution_id, ClaimRequest(worker="benchmark"))
     following = asyncio.Event()
@@ -52,7 +52,8 @@ async def _measure(stack: Stack, tenant: Tenant, execution_id: UUID) -> list[flo
     return reading.result()
 
 
-def _join(stack: Stack, tenant: Tenant) -> WorkerSession:
+def joined(stack: Stack, tenant: Tenant) -> WorkerSession:
+    """The session of a worker that does what the benchmark tells it."""
     client = JoiningClient(stack.api_url, tenant.worker_key)
     request = JoinRequest(
         name="benchmark", version=__version__, python_version="", prefect_version="", platform="", hostname=""

@@ -30,6 +30,8 @@ from deployments.orchestrator import (
 from workpools.pool_template import BASE_JOB_TEMPLATE, WORKER_TYPE
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=3.0)
+"""Prefect's server closes a connection that was idle for 5 s, and no request should meet a closed one."""
 _DEFAULT_QUEUE = "default"
 """Prefect makes one in each work pool and lets nobody delete it."""
 _MOST_LISTED = 200
@@ -43,8 +45,17 @@ class _Busy(OrchestratorUnavailable):
 
 
 _come_again = retry(
-    retry=retry_if_exception_type(_Busy), stop=stop_after_attempt(4), wait=wait_random(0.02, 0.2), reraise=True
+    retry=retry_if_exception_type(_Busy), stop=stop_after_attempt(8), wait=wait_random(0.02, 0.2), reraise=True
 )
+
+
+async def _told_to_come_again(response: httpx.Response) -> None:
+    """Raise what is to be tried again as soon as the answer is there.
+
+    Prefect's client sleeps for two seconds and more after such an answer, even if it is to try no more.
+    """
+    if response.status_code in {408, 429, 502, 503}:
+        raise _explained(response.status_code)
 
 
 class PrefectOrchestrator:
@@ -209,7 +220,13 @@ class PrefectOrchestrator:
         async with self._opening:
             if self._opened is None:
                 client = PrefectClient(
-                    self._api_url, auth_string=self._auth_string, httpx_settings={"timeout": _TIMEOUT}
+                    self._api_url,
+                    auth_string=self._auth_string,
+                    httpx_settings={
+                        "timeout": _TIMEOUT,
+                        "limits": _LIMITS,
+                        "event_hooks": {"response": [_told_to_come_again]},
+                    },
                 )
                 self._opened = await client.__aenter__()
             return self._opened

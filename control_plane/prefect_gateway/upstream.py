@@ -9,10 +9,12 @@ from typing import Self
 
 import httpx
 from pydantic_core import to_json
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from control_plane.client import trusted
 from control_plane.problems import Unavailable
 from control_plane.settings import Settings
 
@@ -24,6 +26,18 @@ LARGEST_MESSAGE = 4 * 1024 * 1024
 _TIMEOUT = httpx.Timeout(30.0, connect=3.0)
 _KEEP_ALIVE = timedelta(seconds=3)
 """Less than the 5 s after which Prefect's server closes an idle connection, so that no request meets a closed one."""
+
+_LATER, _COME_BACK = "Prefect doesn't answer at the moment. Send the request again.", {"Retry-After": "1"}
+
+_MOST_TRIES = 5
+
+
+class _Busy(Unavailable):
+    """Prefect did nothing and would have us come again.
+
+    On SQLite, one of two transactions that meet is told so at once. Its own clients wait for two seconds and more
+    before they ask again, so we do it for them.
+    """
 
 
 class Upstream:
@@ -39,6 +53,7 @@ class Upstream:
         self._http = httpx.AsyncClient(
             headers=headers,
             timeout=_TIMEOUT,
+            verify=trusted(),
             limits=httpx.Limits(
                 max_connections=100, max_keepalive_connections=100, keepalive_expiry=_KEEP_ALIVE.total_seconds()
             ),
@@ -53,7 +68,7 @@ class Upstream:
     async def get(self, path: str) -> httpx.Response:
         """Ask. Raises `Unavailable` when Prefect doesn't answer or can't."""
         try:
-            return _sound(await self._http.get(self._api_url + path))
+            return await self._answer("GET", path, None)
         except httpx.RemoteProtocolError:
             # The server closed the connection while the question was on its way; asking again harms nobody.
             return await self._send("GET", path, None)
@@ -69,11 +84,20 @@ class Upstream:
         return await self._send("PATCH", path, body)
 
     async def _send(self, method: str, path: str, body: bytes | None) -> httpx.Response:
-        headers = {"Content-Type": "application/json"} if body is not None else None
         try:
-            return _sound(await self._http.request(method, self._api_url + path, content=body, headers=headers))
+            return await self._answer(method, path, body)
         except httpx.TransportError as error:
             raise _unavailable(error) from error
+
+    @retry(
+        retry=retry_if_exception_type(_Busy),
+        stop=stop_after_attempt(_MOST_TRIES),
+        wait=wait_random(0.02, 0.2),
+        reraise=True,
+    )
+    async def _answer(self, method: str, path: str, body: bytes | None) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        return _sound(await self._http.request(method, self._api_url + path, content=body, headers=headers))
 
     @asynccontextmanager
     async def socket(self, path: str) -> AsyncIterator[ClientConnection]:
@@ -97,6 +121,8 @@ class Upstream:
 
 
 def _sound(response: httpx.Response) -> httpx.Response:
+    if response.status_code == 503:
+        raise _Busy(_LATER, headers=_COME_BACK)
     if response.status_code in {401, 403}:
         logger.error("Prefect refuses our credential; check CONTROL_PLANE_PREFECT_AUTH_STRING")
         raise _unavailable(None)
@@ -109,4 +135,4 @@ def _sound(response: httpx.Response) -> httpx.Response:
 def _unavailable(error: Exception | None) -> Unavailable:
     if error is not None:
         logger.warning("Prefect doesn't answer: %s", type(error).__name__)
-    return Unavailable("Prefect doesn't answer at the moment. Send the request again.", headers={"Retry-After": "1"})
+    return Unavailable(_LATER, headers=_COME_BACK)
