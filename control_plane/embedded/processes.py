@@ -20,9 +20,6 @@ _GRACE_SECONDS = 15.0
 _LAST_LINES = 15
 _NEXT_PORTS = 20
 
-_claims: list[socket.socket] = []
-"""Held until this process ends."""
-
 
 class ProcessFailed(Exception):
     """A process of the stack did not start, or ended. `str()` says which, and where its log is."""
@@ -168,7 +165,7 @@ def _claim(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _claims.append(claim)
+    claim.detach()  # the operating system closes it at the end of this process, and nothing before
     return True
 
 
