@@ -1,99 +1,222 @@
-"""The way to every model: LiteLLM behind one narrow door.
+"""The way to every model: finds where it is, tries again and elsewhere, meters, and answers in the caller's dialect.
 
-LiteLLM takes seconds to import and is loaded once, in a thread, when the server starts. It is told not to phone home
-and not to log; prompts and completions pass through and are kept nowhere.
+Prompts and completions pass through and are kept nowhere.
 """
 
 import asyncio
-import gc
 import logging
-import os
-import threading
-from collections.abc import AsyncGenerator, Mapping
-from functools import cache
-from types import ModuleType
-from typing import Any
+import random
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from control_plane.llm.errors import ModelError, explain
+import httpx
+from pydantic_core import from_json
+
+from control_plane.auth.principals import ExecutionPrincipal
+from control_plane.llm import passing_on, translation
+from control_plane.llm.dialects import CHAT_COMPLETIONS, COUNT_TOKENS, RESPONSES, Dialect
+from control_plane.llm.errors import ModelError
+from control_plane.llm.event_stream import StreamReader
+from control_plane.llm.explanations import answered, unavailable
+from control_plane.llm.metering import Meter, Metering
+from control_plane.llm.parameters import fitting
+from control_plane.llm.targets import Target
+from control_plane.llm.turns import compact, count_tokens
 
 logger = logging.getLogger(__name__)
 
-_ACCESS_LOG = logging.getLogger("uvicorn.access")
-_LOADING = threading.Lock()
-_FIXED = {"timeout": 600.0, "max_retries": 0, "_skip_mcp_handler": True}
-"""Whether to try again is the caller's business: it knows when to, and two that do so multiply the calls.
+REPEATED = frozenset({"rate_limited", "overloaded", "unavailable", "timeout"})
+"""What may be over when the call is made again. All else is an answer."""
 
-LiteLLM would let a request's tools make this server connect to MCP servers, and needs another package for it.
-"""
+_COUNTED = frozenset({"messages", "system", "tools", "tool_choice", "thinking"})
+"""What there is to count, and all that Anthropic takes when it counts."""
 
-
-@cache
-def _load() -> ModuleType:
-    # Both name a file that LiteLLM would fetch: the one at its import, the other at the first call of a Claude model.
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
-    os.environ["LITELLM_TELEMETRY"] = "False"
-    import litellm  # noqa: PLC0415 - takes seconds; see above
-
-    from control_plane.llm import scripted_provider  # noqa: PLC0415 - imports litellm too
-
-    litellm.telemetry = False
-    litellm.suppress_debug_info = True
-    litellm.drop_params = True
-    litellm.turn_off_message_logging = True
-    # The OpenAI SDK, which LiteLLM calls, writes whole requests into its debug log.
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    scripted_provider.register()
-    # It looks for credentials in each line of the access log, where `access_log` leaves none, with a dozen patterns.
-    for added in [one for one in _ACCESS_LOG.filters if type(one).__module__.startswith("litellm.")]:
-        _ACCESS_LOG.removeFilter(added)
-    # It brings 300,000 objects that stay. A full collection would look at them all, for a sixth of a second or more.
-    gc.collect()
-    gc.freeze()
-    module: ModuleType = litellm
-    return module
+_PATIENCE_SECONDS = 5.0
+"""A provider that wants a longer pause isn't waited for: the caller is told to, or another model is asked."""
 
 
-def loaded() -> ModuleType:
-    """LiteLLM, set up. The first call takes seconds."""
-    with _LOADING:
-        return _load()
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes: to the first target, and on to the next after an error whose code is in `on`."""
+
+    targets: Sequence[Target]
+    on: frozenset[str] = REPEATED
 
 
-def warm_up() -> None:
-    """Begin to load LiteLLM in the background."""
-    threading.Thread(target=loaded, name="litellm warm-up", daemon=True).start()
+class Directory(Protocol):
+    """Knows where the models of an organization are."""
+
+    async def route(self, caller: ExecutionPrincipal) -> Route:
+        """Where the model is that the caller may call. Raises `ModelError` if nobody knows."""
+        ...
 
 
-async def complete(request: Mapping[str, Any]) -> dict[str, Any]:
-    """One chat completion, whole. Raises `ModelError`."""
-    litellm = await asyncio.to_thread(loaded)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request in one dialect. `request` holds what the dialect lets a caller say, without model and stream.
+
+    `beta` are the names of Anthropic's trial features that the caller asks for.
+    """
+
+    caller: ExecutionPrincipal
+    dialect: Dialect
+    request: Mapping[str, Any]
+    beta: str | None = None
+
+
+class Gateway:
+    """Make one per process. `trusted` connects to anywhere, `guarded` to public addresses only."""
+
+    def __init__(
+        self, directory: Directory, metering: Metering, *, trusted: httpx.AsyncClient, guarded: httpx.AsyncClient
+    ) -> None:
+        self._directory = directory
+        self._metering = metering
+        self._clients = {True: trusted, False: guarded}
+
+    async def complete(self, call: Call) -> bytes:
+        """The whole answer, as JSON. Raises `ModelError`."""
+        route = await self._directory.route(call.caller)
+        for attempt in _attempts(route):
+            try:
+                return await self._complete(call, attempt.target)
+            except ModelError as error:
+                await attempt.over(error)
+        raise AssertionError("the last attempt raises")
+
+    async def stream(self, call: Call) -> AsyncGenerator[bytes]:
+        """The answer event by event. Raises `ModelError`. Closing the iterator stops the provider's call."""
+        route = await self._directory.route(call.caller)
+        for attempt in _attempts(route):
+            begun = False
+            try:
+                async with aclosing(self._stream(call, attempt.target)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+            except ModelError as error:
+                if begun:
+                    _log(attempt.target, error)
+                    raise
+                await attempt.over(error)
+            else:
+                return
+
+    async def count_tokens(self, call: Call) -> int:
+        """How many tokens a request has, if the provider counts them; else about as many. Raises `ModelError`."""
+        route = await self._directory.route(call.caller)
+        target = route.targets[0]
+        if not target.speaks(call.dialect.name):
+            return count_tokens(compact(call.request))
+        client = self._clients[target.trusted]
+        counted = {name: value for name, value in call.request.items() if name in _COUNTED}
+        answer = await passing_on.whole(client, COUNT_TOKENS, target, counted, beta=call.beta)
+        value = _object(answer, target).get("input_tokens")
+        return value if isinstance(value, int) else count_tokens(compact(call.request))
+
+    async def _complete(self, call: Call, target: Target) -> bytes:
+        client, dialect = self._clients[target.trusted], call.dialect
+        asked = {name: value for name, value in call.request.items() if name != "stream_options"}
+        async with self._metered(call, target, asked) as meter:
+            limited = meter.limited(asked, parameter=dialect.output_limit)
+            if target.speaks(dialect.name):
+                fitted = fitting(limited, dialect, target)
+                answer = await passing_on.whole(client, dialect, target, fitted, beta=call.beta)
+            else:
+                answer = await translation.whole(client, dialect, target, limited)
+            _take_down(answer, call, target, meter)
+            return answer
+
+    async def _stream(self, call: Call, target: Target) -> AsyncGenerator[bytes]:
+        client, dialect = self._clients[target.trusted], call.dialect
+        options = call.request.get("stream_options")
+        usage_wanted = isinstance(options, Mapping) and bool(options.get("include_usage"))
+        async with self._metered(call, target, {**call.request, "stream": True}) as meter:
+            limited = meter.limited(call.request, parameter=dialect.output_limit)
+            reader = StreamReader(dialect, target, meter, usage_wanted=usage_wanted)
+            if target.speaks(dialect.name):
+                fitted = fitting(limited, dialect, target)
+                events = passing_on.stream(client, dialect, target, fitted, beta=call.beta)
+            else:
+                events = translation.stream(client, dialect, target, limited)
+            async with aclosing(events):
+                async for event in events:
+                    if passed := reader.read(event):
+                        yield passed
+            last = reader.end()
+        yield last
+
+    def _metered(self, call: Call, target: Target, request: Mapping[str, Any]) -> Any:
+        return self._metering.call(
+            call.caller,
+            model=target.priced_as,
+            request=request,
+            dialect=call.dialect.name,
+            provider=target.provider,
+            price=target.price,
+        )
+
+
+@dataclass(slots=True)
+class _Attempt:
+    target: Target
+    on: frozenset[str]
+    tries_left: int
+    last: bool
+    number: int
+    settled: bool = False
+
+    async def over(self, error: ModelError) -> None:
+        """Return if there is a next attempt, after the pause that it takes. Raises the error if not."""
+        _log(self.target, error)
+        again = error.code in REPEATED and self.tries_left > 0
+        pause = _pause(error, self.number)
+        if again and pause <= _PATIENCE_SECONDS:
+            await asyncio.sleep(pause)
+            return
+        self.settled = True
+        if self.last or error.code not in self.on:
+            raise error
+
+
+def _attempts(route: Route) -> Iterator[_Attempt]:
+    for position, target in enumerate(route.targets, start=1):
+        for number in range(target.retries + 1):
+            attempt = _Attempt(target, route.on, target.retries - number, position == len(route.targets), number)
+            yield attempt
+            if attempt.settled:
+                break
+
+
+def _pause(error: ModelError, number: int) -> float:
+    """Seconds: what the provider asks for, or twice as long each time, each caller a little differently."""
     try:
-        response = await litellm.acompletion(**request, **_FIXED, stream=False)
-    except Exception as error:
-        raise _explained(error, request) from error
-    answer: dict[str, Any] = response.model_dump(exclude_none=True)
-    return answer | {"model": request["model"]}
+        return float(error.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return 0.25 * float(2**number) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
-async def stream(request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-    """One chat completion, chunk by chunk. Raises `ModelError`. Closing the iterator stops the upstream call."""
-    litellm = await asyncio.to_thread(loaded)
+def _take_down(answer: bytes, call: Call, target: Target, meter: Meter) -> None:
+    value = _object(answer, target)
+    if call.dialect is RESPONSES and value.get("error"):
+        raise answered(target, 500, value, {})
+    if call.dialect is CHAT_COMPLETIONS and not value.get("choices") and value.get("error"):
+        raise answered(target, 500, value, {})
+    meter.heard(value.get("usage"))
+
+
+def _object(answer: bytes, target: Target) -> dict[str, Any]:
     try:
-        response = await litellm.acompletion(**request, **_FIXED, stream=True)
-    except Exception as error:
-        raise _explained(error, request) from error
-    try:
-        async for chunk in response:
-            yield chunk.model_dump(exclude_none=True) | {"model": request["model"]}
-    except Exception as error:
-        raise _explained(error, request) from error
-    finally:
-        await response.aclose()
+        value = from_json(answer)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise unavailable(target, "its answer isn't JSON")
+    return value
 
 
-def _explained(error: Exception, request: Mapping[str, Any]) -> ModelError:
-    explained = explain(error, model=request["model"])
-    logger.warning("model %s answered %s: %s", request["model"], explained.status, explained.code)
-    return explained
+def _log(target: Target, error: ModelError) -> None:
+    # As Python would write it: a name with a line break in it must not look like two lines.
+    logger.warning("model %s answered %s: %s", repr(target.name)[1:-1], error.status, error.code)

@@ -133,12 +133,14 @@ async def test_a_request_cannot_steer_the_gateway(
     assert upstream.requests[1]["headers"] == upstream.requests[0]["headers"]
 
 
-async def test_a_tool_of_kind_mcp_makes_the_server_connect_to_nobody(http: Http, upstream: Upstream) -> None:
+async def test_a_tool_that_others_would_carry_out_is_refused_since_no_policy_sees_it(
+    http: Http, upstream: Upstream
+) -> None:
     tool = {"type": "mcp", "server_label": "x", "server_url": "litellm_proxy/mcp/x", "require_approval": "never"}
 
     answer = await http("openai/good").post(
         "/chat/completions", json={"model": "openai/good", "messages": MESSAGES, "tools": [tool]}
     )
 
-    assert answer.status_code == 200
-    assert upstream.requests[0]["body"]["tools"] == [tool]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "tool_not_allowed")
+    assert upstream.requests == []

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from control_plane.llm import gateway
 from tests.control_plane.llm.upstream import Upstream
 
 pytestmark = pytest.mark.integration
@@ -39,14 +38,11 @@ async def test_leaving_in_mid_stream_stops_the_providers_call(http: Http, upstre
     assert "Hello" in first
 
 
-async def test_closing_the_gateways_iterator_between_two_chunks_stops_the_providers_call(
-    gateway_url: str, upstream: Upstream
-) -> None:
-    chunks = gateway.stream({"model": "openai/stalling", "messages": [{"role": "user", "content": "Hello"}]})
-    await anext(chunks)
-    await asyncio.wait_for(upstream.reached.wait(), SECONDS)
+async def test_leaving_before_the_stream_is_read_stops_the_providers_call(http: Http, upstream: Upstream) -> None:
+    request = http("openai/stalling").build_request("POST", "/chat/completions", json=_body("stalling", stream=True))
 
-    await chunks.aclose()
+    answer = await http("openai/stalling").send(request, stream=True)
+    await answer.aclose()
 
     await asyncio.wait_for(upstream.abandoned.wait(), SECONDS)
 

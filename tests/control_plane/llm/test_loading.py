@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from control_plane.llm import gateway
+from control_plane.llm import loading
 
 pytestmark = pytest.mark.integration
 
@@ -25,11 +25,11 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 
-from control_plane.llm import gateway
+from control_plane.llm import loading
 
 assert "litellm" not in sys.modules, "LiteLLM is imported before it is needed"
-gateway.warm_up()
-gateway.loaded()
+loading.warm_up()
+loading.loaded()
 import litellm
 from litellm.anthropic_beta_headers_manager import get_beta_headers_config
 
@@ -57,19 +57,19 @@ def test_warming_up_does_not_keep_the_caller_waiting_and_loads_only_once(monkeyp
         go_on.wait(10)
         loads.append("loaded")
 
-    monkeypatch.setattr(gateway, "loaded", load)
+    monkeypatch.setattr(loading, "loaded", load)
 
-    gateway.warm_up()
-    loading = next(thread for thread in threading.enumerate() if thread.name == "litellm warm-up")
+    loading.warm_up()
+    background = next(thread for thread in threading.enumerate() if thread.name == "litellm warm-up")
 
     assert loads == []
-    assert loading.daemon
+    assert background.daemon
     go_on.set()
-    loading.join(10)
+    background.join(10)
     assert loads == ["loaded"]
 
 
 def test_litellm_is_loaded_once() -> None:
-    first, second = gateway.loaded(), gateway.loaded()
+    first, second = loading.loaded(), loading.loaded()
 
     assert first is second

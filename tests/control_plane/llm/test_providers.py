@@ -23,7 +23,7 @@ async def test_an_answer_is_passed_on_with_its_usage(sdk: Sdk, upstream: Upstrea
 
     assert answer.choices[0].message.content == "Hello from upstream"
     assert answer.choices[0].finish_reason == "stop"
-    assert answer.model == "openai/good"
+    assert answer.model == "good"
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (11, 3, 14)
 
@@ -38,7 +38,7 @@ async def test_a_streamed_answer_is_passed_on_word_by_word_with_its_usage_at_the
 
     words = [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
     assert words == ["Hello", " from", " upstream"]
-    assert {chunk.model for chunk in chunks} == {"openai/good"}
+    assert {chunk.model for chunk in chunks} == {"good"}
     assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [14]
     assert chunks[-1].usage
 
@@ -78,7 +78,7 @@ async def test_what_the_caller_may_say_reaches_the_provider(sdk: Sdk, upstream: 
     ("model", "status", "code", "message"),
     [
         ("openai/limited", 429, "rate_limited", "openai limits the rate of calls: Rate limit reached"),
-        ("openai/broken", 503, "unavailable", "openai doesn't answer at the moment (InternalServerError)."),
+        ("openai/broken", 503, "unavailable", "openai doesn't answer at the moment (status 500)."),
         ("openai/unknown", 404, "model_not_found", "openai has no model 'openai/unknown': "),
         ("openai/rejected", 400, "provider_key_missing", "Set OPENAI_API_KEY for the API server"),
         ("openai/indiscreet", 400, "refused", "Your request with the key [redacted] has no messages that I like"),

@@ -1,8 +1,8 @@
-"""Routes that speak OpenAI's dialect to the end: what goes wrong, and a caller that goes away."""
+"""Routes that speak a provider's dialect to the end: what goes wrong, and a caller that goes away."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from control_plane.llm.dialects import CHAT_COMPLETIONS, MESSAGES, Dialect
 from control_plane.llm.errors import ModelError
 from control_plane.problems import Problem
 
@@ -22,30 +23,50 @@ CLIENT_CLOSED_REQUEST = 499
 class OpenAIRoute(APIRoute):
     """A route whose errors have OpenAI's shape, those of credentials and validation too."""
 
+    dialect: ClassVar[Dialect] = CHAT_COMPLETIONS
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's hook around dependencies, validation and the handler."""
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
+            self.prepare(request)
             try:
                 return await handle(request)
             except ModelError as error:
-                return render(error)
+                return self.render(error)
             except Problem as problem:
-                return render(
-                    ModelError(problem.detail, status=problem.status, code=problem.code, headers=problem.headers)
-                )
+                told = ModelError(problem.detail, status=problem.status, code=problem.code, headers=problem.headers)
+                return self.render(told)
             except RequestValidationError as error:
-                return render(ModelError(_first(error), status=400, code="bad_request"))
+                return self.render(ModelError(_first(error), status=400, code="bad_request"))
             except HTTPException as error:
-                return render(ModelError(str(error.detail), status=error.status_code, code="bad_request"))
+                return self.render(ModelError(str(error.detail), status=error.status_code, code="bad_request"))
 
         return handled
 
+    def prepare(self, request: Request) -> None:
+        """Before anything is read of the request."""
 
-def render(error: ModelError) -> JSONResponse:
-    """The answer that tells of the error."""
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
+    def render(self, error: ModelError) -> JSONResponse:
+        """The answer that tells of the error."""
+        return JSONResponse(
+            self.dialect.body_of(error), status_code=self.dialect.status_of(error), headers=error.headers
+        )
+
+
+class AnthropicRoute(OpenAIRoute):
+    """The same in Anthropic's shape. The SDK of Anthropic sends its credential as `x-api-key`."""
+
+    dialect: ClassVar[Dialect] = MESSAGES
+
+    def prepare(self, request: Request) -> None:
+        """Let the credential be where credentials are looked for. An `Authorization` header goes before."""
+        key = request.headers.get("x-api-key")
+        if key and "authorization" not in request.headers:
+            request.scope["headers"] = [*request.scope["headers"], (b"authorization", b"Bearer " + key.encode())]
+            # Starlette keeps the headers that it has read once.
+            del request._headers  # noqa: SLF001
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -1,9 +1,10 @@
-from typing import Any
-
 import httpx
 import pytest
 
-from control_plane.llm.errors import ModelError, explain
+from control_plane.llm.dialects import anthropic_error, openai_error
+from control_plane.llm.errors import ModelError
+from control_plane.llm.explanations import explain
+from control_plane.llm.targets import of_the_server
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +28,13 @@ class Failure(Exception):
         (Failure("LLM Provider NOT provided.", status=400), 400, "provider_unknown"),
         (Failure("No such model", status=404), 404, "model_not_found"),
         (Failure("Slow down", status=429), 429, "rate_limited"),
-        (Failure("Too many tokens", status=400), 400, "refused"),
+        (Failure("Too little", status=400), 400, "refused"),
+        (Failure("The prompt is too long: 9 tokens > 8 maximum", status=400), 400, "context_too_long"),
+        (Failure("Blocked by our content filter", status=400), 400, "content_filtered"),
+        (Failure("You exceeded your current quota", status=429), 402, "quota_exhausted"),
+        (Failure("Overloaded", status=529), 503, "overloaded"),
+        (Failure("Timed out", status=504), 504, "timeout"),
+        (httpx.ReadTimeout("Timed out"), 504, "timeout"),
         (Failure("Too many tokens", status=422), 422, "refused"),
         (Failure("On fire", status=500), 503, "unavailable"),
         (Failure("Connection refused"), 503, "unavailable"),
@@ -35,7 +42,7 @@ class Failure(Exception):
     ],
 )
 def test_a_failure_has_a_status_and_a_stable_code(failure: Exception, status: int, code: str) -> None:
-    error = explain(failure, model="openai/gpt")
+    error = explain(failure, of_the_server("openai/gpt"))
 
     assert (error.status, error.code) == (status, code)
 
@@ -49,21 +56,21 @@ def test_a_failure_has_a_status_and_a_stable_code(failure: Exception, status: in
     ],
 )
 def test_a_missing_key_is_named_by_its_variable(model: str, variable: str) -> None:
-    error = explain(Failure("No key", status=401), model=model)
+    error = explain(Failure("No key", status=401), of_the_server(model))
 
     assert f"Set {variable} for the API server" in str(error)
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [({"retry-after": "7"}, "7"), ({}, "1")])
 def test_a_rate_limit_says_when_to_come_back(headers: dict[str, str], seconds: str) -> None:
-    error = explain(Failure("Slow down", status=429, headers=headers), model="openai/gpt")
+    error = explain(Failure("Slow down", status=429, headers=headers), of_the_server("openai/gpt"))
 
     assert error.headers == {"Retry-After": seconds}
 
 
 @pytest.mark.parametrize("prefix", ["litellm.BadRequestError: OpenAIException - ", "litellm.BadRequestError: ", ""])
 def test_litellms_own_words_are_left_out(prefix: str) -> None:
-    error = explain(Failure(f"{prefix}Too long\nTraceback: secrets", status=400), model="openai/gpt")
+    error = explain(Failure(f"{prefix}Too long\nTraceback: secrets", status=400), of_the_server("openai/gpt"))
 
     assert str(error) == "openai refused the request: Too long"
 
@@ -79,7 +86,7 @@ def test_litellms_own_words_are_left_out(prefix: str) -> None:
 def test_a_key_that_the_provider_quotes_is_cut_out(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "upstream-key-of-mine")
 
-    error = explain(Failure(message, status=400), model="openai/gpt")
+    error = explain(Failure(message, status=400), of_the_server("openai/gpt"))
 
     assert str(error) == "openai refused the request: The key [redacted] is wrong"
 
@@ -87,13 +94,13 @@ def test_a_key_that_the_provider_quotes_is_cut_out(message: str, monkeypatch: py
 def test_a_short_value_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USE_KEY", "the")
 
-    error = explain(Failure("the truth", status=400), model="openai/gpt")
+    error = explain(Failure("the truth", status=400), of_the_server("openai/gpt"))
 
     assert str(error) == "openai refused the request: the truth"
 
 
 def test_what_a_provider_says_is_bounded() -> None:
-    error = explain(Failure("x" * 10_000, status=400), model="openai/gpt")
+    error = explain(Failure("x" * 10_000, status=400), of_the_server("openai/gpt"))
 
     assert len(str(error)) < 2_100
 
@@ -102,6 +109,16 @@ def test_what_a_provider_says_is_bounded() -> None:
     ("status", "kind"), [(400, "invalid_request_error"), (429, "invalid_request_error"), (503, "api_error")]
 )
 def test_an_error_has_openais_shape(status: int, kind: str) -> None:
-    body: dict[str, Any] = ModelError("No", status=status, code="refused").body()
+    body = openai_error(ModelError("No", status=status, code="refused"))
 
     assert body == {"error": {"message": "No", "type": kind, "code": "refused", "param": None}}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, "invalid_request_error"), (402, "billing_error"), (429, "rate_limit_error"), (502, "api_error")],
+)
+def test_an_error_has_anthropics_shape_too(status: int, kind: str) -> None:
+    body = anthropic_error(ModelError("No", status=status, code="refused"))
+
+    assert body == {"type": "error", "error": {"type": kind, "message": "No [refused]", "code": "refused"}}
