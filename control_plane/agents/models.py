@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db import Base, Resource, TenantOwned
@@ -40,4 +41,7 @@ class AgentVersion(Base, TenantOwned):
     llm_config: Mapped[dict[str, Any]]
     toolsets: Mapped[list[str]]
     policies: Mapped[list[str]]
+    variables: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    limits: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    output_schema: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

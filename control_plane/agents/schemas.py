@@ -1,18 +1,26 @@
 """REST bodies of agents."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from control_plane.agents.output_schemas import OutputSchema
 from control_plane.contract import ABSENT, SOME_ID, Body, Fixed, Json, Name, Patch, Read, Text, example
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """The name of a plugin or policy."""
 
 Description = Annotated[Text, Field(max_length=2_000, description="For people; the model never sees it.")]
-Instructions = Annotated[Text, Field(max_length=100_000, description="The system prompt.")]
+Instructions = Annotated[
+    Text,
+    Field(
+        max_length=100_000,
+        description="The system prompt. `{{ context.environment }}` stands for a value of the request's context,"
+        " `{{ variables.tone }}` for a variable of the agent, `\\{{` for two braces.",
+    ),
+]
 AgentType = Annotated[Identifier, Field(description="The runtime that carries the agent out.")]
 Provider = Annotated[
     Text, Field(min_length=1, max_length=100, description="By LiteLLM's name, or `scripted`.", examples=["anthropic"])
@@ -26,6 +34,18 @@ Model = Annotated[
 Temperature = Annotated[float, Field(ge=0, le=2, description="How freely the model chooses; null: its own default.")]
 MaxTokens = Annotated[
     int, Field(ge=1, le=1_000_000, description="Most tokens of one answer; null: the model's own limit.")
+]
+ReasoningEffort = Annotated[
+    Literal["low", "medium", "high"],
+    Field(description="How much a model that can do so thinks before it answers; null: its own default."),
+]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+Variables = Annotated[
+    dict[VariableName, Json],
+    Field(
+        max_length=100,
+        description="Variables of the instructions and their values; null where each execution has to bring one.",
+    ),
 ]
 VersionNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
@@ -48,6 +68,15 @@ Policies = Annotated[
 VersionRead = Annotated[int, Field(description="Counts from 1, one up with each change.")]
 
 
+MaxTurns = Annotated[int, Field(ge=1, le=1_000, description="Most turns of the model.", examples=[20])]
+ExecutionSeconds = Annotated[
+    float, Field(ge=1, le=86_400, allow_inf_nan=False, description="Most time from claim to end.", examples=[3600])
+]
+ToolCallSeconds = Annotated[
+    float, Field(ge=1, le=86_400, allow_inf_nan=False, description="Most time of one tool call.", examples=[300])
+]
+
+
 class LlmConfig(Body):
     """Which model the agent asks for. `provider` and `model` are LiteLLM's names; `scripted` is built in."""
 
@@ -55,6 +84,7 @@ class LlmConfig(Body):
     model: Model
     temperature: Temperature | None = None
     max_tokens: MaxTokens | None = None
+    reasoning_effort: ReasoningEffort | None = None
 
 
 class LlmConfigUpdate(Patch):
@@ -64,6 +94,15 @@ class LlmConfigUpdate(Patch):
     model: Model = ABSENT
     temperature: Temperature | None = ABSENT
     max_tokens: MaxTokens | None = ABSENT
+    reasoning_effort: ReasoningEffort | None = ABSENT
+
+
+class AgentLimits(Body):
+    """Bounds of each execution of the agent. Null, or left out: the control plane's own bound."""
+
+    max_turns: MaxTurns | None = None
+    execution_seconds: ExecutionSeconds | None = None
+    tool_call_seconds: ToolCallSeconds | None = None
 
 
 class AgentContent(Body):
@@ -76,6 +115,9 @@ class AgentContent(Body):
     llm_config: LlmConfig
     toolsets: Toolsets = Field(default=[])
     policies: Policies = Field(default=[])
+    variables: Variables = Field(default={})
+    limits: AgentLimits = Field(default=AgentLimits())
+    output_schema: OutputSchema | None = None
 
 
 class AgentCreate(AgentContent):
@@ -95,7 +137,7 @@ class AgentCreate(AgentContent):
 
 
 class AgentUpdate(Patch):
-    """Changes of an agent. `llm_config` is merged, lists are replaced; the agent stays in its environment."""
+    """Changes of an agent. `llm_config` and `limits` are merged, all else is replaced; it stays in its environment."""
 
     environment_id: Fixed = None
     name: Name = ABSENT
@@ -105,6 +147,9 @@ class AgentUpdate(Patch):
     llm_config: LlmConfigUpdate = ABSENT
     toolsets: Toolsets = ABSENT
     policies: Policies = ABSENT
+    variables: Variables = ABSENT
+    limits: AgentLimits = ABSENT
+    output_schema: OutputSchema | None = ABSENT
 
 
 class AgentRollback(Body):
@@ -129,6 +174,9 @@ class AgentRead(Read):
     llm_config: LlmConfig
     toolsets: list[str]
     policies: list[str]
+    variables: dict[str, Json]
+    limits: AgentLimits
+    output_schema: dict[str, Json] | None
 
 
 class AgentVersionRead(BaseModel):
@@ -145,6 +193,9 @@ class AgentVersionRead(BaseModel):
     llm_config: LlmConfig
     toolsets: list[str]
     policies: list[str]
+    variables: dict[str, Json]
+    limits: AgentLimits
+    output_schema: dict[str, Json] | None
     created_at: datetime
 
 

@@ -1,7 +1,6 @@
 """Agents."""
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +8,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.agents import prompts
 from control_plane.agents.models import Agent, AgentVersion
 from control_plane.agents.schemas import AgentContent, AgentCreate, AgentUpdate
 from control_plane.contract import checked
@@ -16,7 +16,10 @@ from control_plane.environments import service as environments
 from control_plane.pagination import Page
 from control_plane.policies import service as policies
 from control_plane.problems import AlreadyExists, Invalid, NotFound
-from flows.runtimes.protocol import ENTRY_POINT_GROUP
+from flows.runtimes.installed import known
+
+_SETTINGS = ("llm_config", "limits")
+"""The fields of an agent that are changed setting by setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ async def change(session: AsyncSession, current: CurrentAgent, body: AgentUpdate
     """A new version of a locked agent with these changes; the same one if they change nothing. Raises as `create`."""
     before = _document(current.version)
     changes = body.changes()
-    merged = before | changes | {"llm_config": _merged(before["llm_config"], changes.get("llm_config", {}))}
+    merged = before | changes | {name: _merged(before[name], changes.get(name, {})) for name in _SETTINGS}
     return await _advance(session, current, checked(AgentContent, merged, location="body"))
 
 
@@ -162,19 +165,20 @@ async def _store(session: AsyncSession, agent: Agent, content: AgentContent) -> 
 
 
 async def _check(session: AsyncSession, content: AgentContent, *, location: str | None = None) -> None:
-    known = sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
-    if content.agent_type not in known:
+    runtimes = known()
+    if content.agent_type not in runtimes:
         raise Invalid(
-            f"There is no agent type {content.agent_type!r}. Known are: {', '.join(known)}.",
+            f"There is no agent type {content.agent_type!r}. Known are: {', '.join(runtimes)}.",
             location=location or "body.agent_type",
         )
+    prompts.check(content.instructions, content.variables, location=location or "body.instructions")
     await policies.resolve(session, content.policies, location=location or "body.policies", keep=True)
 
 
 def _stored(content: AgentContent) -> dict[str, Any]:
-    # What was left out of the model settings stays out, so that they come back as they were sent.
-    values = content.model_dump(include=AgentContent.model_fields.keys() - {"llm_config"})
-    return values | {"llm_config": content.llm_config.model_dump(exclude_unset=True)}
+    # What was left out of the settings stays out, so that they come back as they were sent.
+    values = content.model_dump(include=AgentContent.model_fields.keys() - set(_SETTINGS))
+    return values | {name: getattr(content, name).model_dump(exclude_unset=True) for name in _SETTINGS}
 
 
 def _document(version: AgentVersion) -> dict[str, Any]:
@@ -195,8 +199,8 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[st
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    settings = {f"llm_config.{field}": value for field, value in document["llm_config"].items()}
-    return {field: value for field, value in document.items() if field != "llm_config"} | settings
+    settings = {f"{name}.{field}": value for name in _SETTINGS for field, value in document[name].items()}
+    return {field: value for field, value in document.items() if field not in _SETTINGS} | settings
 
 
 async def _with_versions(session: AsyncSession, agents: list[Agent]) -> list[CurrentAgent]:

@@ -3,12 +3,13 @@
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from agno.agent import Agent
+from agno.models.message import Message as AgnoMessage
 from agno.models.openai.like import OpenAILike
 from agno.run.agent import (
     ModelRequestCompletedEvent,
@@ -17,159 +18,192 @@ from agno.run.agent import (
     RunContentEvent,
     RunErrorEvent,
 )
-from agno.tools.function import Function
+from agno.tools.function import Function, FunctionCall
 from httpx import AsyncClient
 from openai import DefaultAsyncHttpxClient
 
 from control_plane.client import is_on_this_machine, trusted
-from control_plane.wire.executions import EventType, Usage
-from control_plane.wire.plan import Plan
-from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunFailed, RunResult
-
-_MODEL_RETRIES = 6
-"""By the OpenAI SDK, with its back-off (0.5 s, doubling up to 8 s: some 20 s in all), for answers that say «later» and
-for none: a restart of the control plane takes seconds. A model call has no effect on the world."""
-
+from control_plane.wire.messages import AssistantMessage, Message, ToolResult, UserMessage
+from flows.runtimes import model_errors
+from flows.runtimes.finish_reasons import stop_of
+from flows.runtimes.malformed_arguments import as_object
+from flows.runtimes.protocol import (
+    MODEL_RETRIES,
+    OfferedTool,
+    RunFailed,
+    Setup,
+    Signal,
+    TextChunk,
+    ThinkingChunk,
+    TurnEnded,
+    TurnStarted,
+)
 
 # Both write prompts, arguments and results of tools into their logs, Agno even as warnings and past our log settings.
 logging.getLogger("agno").disabled = True
 logging.getLogger("openai").setLevel(logging.WARNING)
 
+_RAW = "raw"
+"""The one argument with which Agno calls our functions: the JSON text that the model wrote."""
+
 
 class AgnoRuntime:
     """See `flows.runtimes.protocol.Runtime`."""
 
-    async def run(self, plan: Plan, *, tools: Sequence[GovernedTool], endpoint: ModelEndpoint, emit: Emit) -> RunResult:
-        """Run the agent, streaming."""
+    @asynccontextmanager
+    async def open(self, setup: Setup) -> AsyncIterator["_Conversation"]:
+        """A conversation with an agent of its own."""
         # Agno lets this variable overrule `telemetry=False`, so whoever has it set must not decide for us.
         os.environ["AGNO_TELEMETRY"] = "false"
-        conversation = _Conversation(plan, emit)
+        url = setup.endpoint.openai_url
         # Ours, to be closed: Agno never closes its own, and a stream left open keeps the model at work.
-        async with DefaultAsyncHttpxClient(
-            verify=trusted(), trust_env=not is_on_this_machine(endpoint.openai_url)
-        ) as http:
-            agent = _agent(plan, tools=tools, endpoint=endpoint, conversation=conversation, http=http)
-            stream: Any = agent.arun(plan.input.message, stream=True, stream_events=True)
-            async with aclosing(stream) as events:
-                async for event in events:
-                    await conversation.take(event)
-        await conversation.close()
-        return RunResult(response=conversation.response, usage=conversation.usage)
+        async with DefaultAsyncHttpxClient(verify=trusted(), trust_env=not is_on_this_machine(url)) as http:
+            yield _Conversation(setup, http)
 
 
 class _Conversation:
-    """Turns Agno's events into ours, and holds the conversation to its limits."""
-
-    def __init__(self, plan: Plan, emit: Emit) -> None:
-        self.response = ""
-        self.usage = Usage()
-        self.broken: Exception | None = None
-        self._most_turns = plan.limits.max_turns
-        self._emit = emit
-        self._message_id = str(uuid4())
-        self._content: list[str] = []
-
-    async def take(self, event: Any) -> None:
-        if self.broken:
-            raise self.broken
-        match event:
-            case ModelRequestStartedEvent():
-                await self._begin_turn()
-            case RunContentEvent(content=str(content)) if content:
-                self._content.append(content)
-                await self._emit(
-                    EventType.MESSAGE_CHUNK, {"data": {"content": content, "message_id": self._message_id}}
-                )
-            case ModelRequestCompletedEvent():
-                await self._count(event)
-                await self.close()
-            case RunErrorEvent():
-                raise RunFailed(
-                    f"The model call failed: {event.content or 'no reason was given'}",
-                    code=event.error_id or "model_call_failed",
-                )
-            case RunCancelledEvent():
-                raise RunFailed(f"The runtime stopped: {event.reason or 'no reason was given'}", code="runtime_stopped")
-
-    async def close(self) -> None:
-        """Report the message that has been streamed, if there is one."""
-        if not self._content:
-            return
-        self.response = "".join(self._content)
-        self._content = []
-        await self._emit(
-            EventType.MESSAGE, {"role": "assistant", "content": self.response, "message_id": self._message_id}
-        )
-
-    async def _begin_turn(self) -> None:
-        if self.usage.model_turns >= self._most_turns:
-            raise RunFailed(
-                f"The agent used all of its {self._most_turns} model turns without coming to an end. Ask for less at"
-                " once, or give it clearer instructions.",
-                code="max_turns",
-            )
-        self.usage = self.usage.model_copy(update={"model_turns": self.usage.model_turns + 1})
-        self._message_id = str(uuid4())
-
-    async def _count(self, event: ModelRequestCompletedEvent) -> None:
-        self.usage = self.usage.model_copy(
-            update={
-                "input_tokens": self.usage.input_tokens + (event.input_tokens or 0),
-                "output_tokens": self.usage.output_tokens + (event.output_tokens or 0),
-            }
-        )
-        await self._emit(EventType.USAGE, {"data": self.usage.model_dump()})
-
-
-def _agent(
-    plan: Plan,
-    *,
-    tools: Sequence[GovernedTool],
-    endpoint: ModelEndpoint,
-    conversation: _Conversation,
-    http: AsyncClient,
-) -> Agent:
-    return Agent(
-        name=plan.agent.name,
-        model=OpenAILike(
-            id=plan.model.name,
-            api_key=endpoint.token,
-            base_url=endpoint.openai_url,
-            temperature=plan.model.temperature,
-            max_tokens=plan.model.max_tokens,
-            max_retries=_MODEL_RETRIES,
+    def __init__(self, setup: Setup, http: AsyncClient) -> None:
+        self._model = _Model(
+            id=setup.model.name,
+            api_key=setup.endpoint.token,
+            base_url=setup.endpoint.openai_url,
+            temperature=setup.model.temperature,
+            max_tokens=setup.model.max_tokens,
+            reasoning_effort=setup.model.reasoning_effort,
+            max_retries=MODEL_RETRIES,
             http_client=http,
-        ),
-        instructions=plan.agent.instructions or None,
-        additional_context=_context(plan),
-        tools=[_function(tool, conversation) for tool in tools],
-        telemetry=False,
-    )
+        )
+        self._agent = Agent(
+            name=setup.agent,
+            model=self._model,
+            system_message=setup.instructions or None,
+            build_context=False,
+            tools=[_function(tool) for tool in setup.tools],
+            telemetry=False,
+        )
+
+    async def stream(self, messages: Sequence[Message], *, turns: int) -> AsyncGenerator[Signal]:  # noqa: ARG002
+        run: Any = self._agent.arun(_translated(messages), stream=True, stream_events=True)
+        async with aclosing(run) as events:
+            async for event in events:
+                match event:
+                    case ModelRequestStartedEvent():
+                        self._model.begin()
+                        yield TurnStarted()
+                    case RunContentEvent():
+                        if event.reasoning_content:
+                            yield ThinkingChunk(event.reasoning_content)
+                        if isinstance(event.content, str) and event.content:
+                            yield TextChunk(event.content)
+                    case ModelRequestCompletedEvent():
+                        for refusal in self._model.refused:
+                            yield TextChunk(refusal)
+                        yield self._ended(event)
+                    case RunErrorEvent():
+                        raise self._failure(event)
+                    case RunCancelledEvent():
+                        text = f"The runtime stopped: {event.reason or 'no reason was given'}"
+                        raise RunFailed(text, code="runtime_stopped")
+
+    def _ended(self, event: ModelRequestCompletedEvent) -> TurnEnded:
+        return TurnEnded(
+            input_tokens=event.input_tokens or 0,
+            output_tokens=event.output_tokens or 0,
+            stop=stop_of(self._model.finish_reason, refused=bool(self._model.refused)),
+        )
+
+    def _failure(self, event: RunErrorEvent) -> RunFailed:
+        known = model_errors.explained(self._model.failure) if self._model.failure else None
+        return known or model_errors.failed(event.content or "", code=event.error_id)
 
 
-def _function(tool: GovernedTool, conversation: _Conversation) -> Function:
+@dataclass
+class _Model(OpenAILike):
+    """Agno's model, with what Agno drops: why a turn ended, what went wrong, and arguments as the model wrote them."""
+
+    finish_reason: str | None = None
+    refused: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+
+    def begin(self) -> None:
+        """Forget the turn before."""
+        self.finish_reason, self.refused, self.failure = None, [], None
+
+    async def ainvoke_stream(self, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+        """One turn."""
+        try:
+            async with aclosing(super().ainvoke_stream(*arguments, **named)) as deltas:  # type: ignore[type-var]
+                async for delta in deltas:
+                    yield delta
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _parse_provider_response_delta(self, response_delta: Any) -> Any:
+        for choice in response_delta.choices:
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            if refusal := getattr(choice.delta, "refusal", None):
+                self.refused.append(refusal)
+        return super()._parse_provider_response_delta(response_delta)
+
+    def get_function_calls_to_run(
+        self, assistant_message: AgnoMessage, messages: list[AgnoMessage], functions: dict[str, Function] | None = None
+    ) -> list[FunctionCall]:
+        """The calls of a turn, each with the model's own text as its one argument.
+
+        Agno would make values of texts like "true" and "null" before a tool sees them.
+        """
+        made = assistant_message.tool_calls or []
+        wrapped = assistant_message.model_copy(update={"tool_calls": [_with_raw_arguments(call) for call in made]})
+        assistant_message.tool_calls = [_readable(call) for call in made] or None
+        return super().get_function_calls_to_run(wrapped, messages, functions)
+
+
+def _readable(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function") or {}
+    return call | {"function": function | {"arguments": as_object(function.get("arguments") or "")}}
+
+
+def _with_raw_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function") or {}
+    # The space keeps a text such as `null` from being taken for the value, too.
+    return call | {"function": function | {"arguments": json.dumps({_RAW: f"{function.get('arguments') or ''}\n…"})}}
+
+
+def _function(tool: OfferedTool) -> Function:
     return Function(
         name=tool.name,
         description=tool.description,
         parameters=tool.parameters,
-        entrypoint=_entrypoint(tool, conversation),
+        entrypoint=_entrypoint(tool),
         skip_entrypoint_processing=True,
     )
 
 
-def _entrypoint(tool: GovernedTool, conversation: _Conversation) -> Callable[..., Awaitable[str]]:
+def _entrypoint(tool: OfferedTool) -> Callable[..., Awaitable[str]]:
     async def call(**arguments: Any) -> str:
-        try:
-            return await tool.call(arguments)
-        except Exception as error:
-            # Agno would tell the model and go on, but a governed tool raises only when the execution can't go on.
-            conversation.broken = error
-            raise
+        return await tool.call(str(arguments[_RAW]).removesuffix("\n…"))
 
     return call
 
 
-def _context(plan: Plan) -> str | None:
-    if not plan.input.context:
-        return None
-    return f"Context of the request:\n{json.dumps(plan.input.context, indent=2, sort_keys=True)}"
+def _translated(messages: Sequence[Message]) -> list[AgnoMessage]:
+    return [_message(message) for message in messages]
+
+
+def _message(message: Message) -> AgnoMessage:
+    match message:
+        case UserMessage():
+            return AgnoMessage(role="user", content=message.content)
+        case AssistantMessage():
+            calls = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+                }
+                for call in message.tool_calls
+            ]
+            return AgnoMessage(role="assistant", content=message.content or None, tool_calls=calls or None)
+        case ToolResult():
+            return AgnoMessage(role="tool", content=message.content, tool_call_id=message.tool_call_id)
