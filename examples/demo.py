@@ -48,8 +48,8 @@ FORBIDDEN = "kubernetes_delete"
 
 EXPLANATION = """
 The agents ask for a Claude model. The environment answers with the built-in scripted/assistant, which is no language
-model: it picks tools by fixed rules and needs no key. The toolsets kubernetes, github and slack are the rehearsal ones
-of examples/toolset_rehearsal: they touch nothing real.
+model: it picks tools by fixed rules and needs no key. The worker only rehearses kubernetes, github and slack: those of
+examples/toolset_rehearsal stand in for the real ones and touch nothing.
 """
 
 
@@ -86,7 +86,7 @@ def _demonstrate(console: Console, data: Path | None) -> None:
                 environment = {"environment_id": tenant.environment["id"]}
                 assistant = ensure(rest, "/agents", ASSISTANT | environment, by=("environment_id", "name"))
                 operator = ensure(rest, "/agents", OPERATOR | environment, by=("environment_id", "name"))
-            stack.start_worker(tenant.environment["work_pool"], tenant.worker_key)
+            stack.start_worker(tenant.environment["work_pool"], tenant.worker_key, rehearse=ASSISTANT["toolsets"])
             console.print(EXPLANATION)
             console.print()
             console.rule("2. An agent is asked to deploy to staging, which its policy allows", align="left")

@@ -4,33 +4,43 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
-from prefect import Task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from control_plane.wire.decisions import Decision, Outcome, Reason
 from control_plane.wire.executions import EventType
 from control_plane.wire.plan import Plan, PolicyPlan
+from flows import tool_runs
+from flows.blotting import Blotter, blotted_logs
 from flows.fitting import MAX_ERROR_BYTES, cut
 from flows.origin import origin
 from flows.runtimes.protocol import Emit, GovernedTool, RunFailed
+from flows.tool_outputs import output_of
+from flows.tool_services import CallServices, Nothing, Provisions
 from policies.engine import PolicyEngine
 from policies.input import DecisionInput, ToolInput
-from toolsets import Tool, ToolContext, ToolFailed
+from toolsets import SettingsInvalid, Tool, ToolContext, ToolFailed, Toolset
 from toolsets.registry import Registry
 
 logger = logging.getLogger(__name__)
 
 MAX_INPUT_CHARACTERS = 100_000
 """Of a call's arguments, told in an event. The tool and the policies get all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    """A toolset of the plan, with its settings as its own type and the names of the secrets that it may ask for."""
+
+    toolset: Toolset
+    settings: BaseModel
+    secrets: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -46,28 +56,66 @@ class ToolCalls:
     emit: Emit
     told: Callable[[], Awaitable[None]]
     workspace: Path
+    provisions: Provisions = field(default_factory=Nothing)
     made: int = 0
+    _blotter: Blotter = field(default_factory=Blotter)
 
-    def govern(self, registry: Registry) -> list[GovernedTool]:
-        """The tools of the plan's toolsets, each behind policy. Raises `ToolsetNotFound`, `RunFailed`.
+    @asynccontextmanager
+    async def opened(self, registry: Registry) -> AsyncIterator[list[GovernedTool]]:
+        """The tools of the plan's toolsets, each behind policy, until the block ends.
 
-        Loads the toolsets, which is foreign code and may take its time.
+        Raises `ToolsetNotFound`, and `RunFailed` if one can't be used as the plan says.
         """
-        tools = [
-            (tool, toolset.settings)
-            for toolset in self.plan.toolsets
-            for tool in registry.get(toolset.name).tools.values()
-        ]
-        _refuse_twins([tool for tool, _ in tools])
-        return [self._governed(tool, settings) for tool, settings in tools]
+        # In a thread: it loads foreign code, which may take its time.
+        configured = await asyncio.to_thread(self._configured, registry)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(blotted_logs(self._blotter))
+            tools = [(tool, one) for one in configured for tool in await self._opened(one, stack)]
+            _refuse_twins([tool for tool, _ in tools])
+            yield [self._governed(tool, configured) for tool, configured in tools]
 
-    def _governed(self, tool: Tool, settings: Mapping[str, JsonValue]) -> GovernedTool:
+    def _configured(self, registry: Registry) -> list[_Configured]:
+        found = []
+        for planned in self.plan.toolsets:
+            toolset = registry.get(planned.name)
+            try:
+                settings = toolset.configured(planned.settings)
+                found.append(_Configured(toolset, settings, frozenset(toolset.secrets_for(settings))))
+            except SettingsInvalid as error:
+                raise RunFailed(
+                    f"{error} Correct its toolset configuration in this environment.", code="toolset_settings_invalid"
+                ) from error
+        return found
+
+    async def _opened(self, configured: _Configured, stack: AsyncExitStack) -> Sequence[Tool]:
+        toolset = configured.toolset
+        services = CallServices(toolset.name, configured.secrets, self.provisions, self._blotter)
+        context = self._context(configured, f"opening of {toolset.name}", services)
+        try:
+            return [*(await stack.enter_async_context(toolset.open(context))).values()]
+        except ToolFailed as failure:
+            text = self._blotter.text(str(failure))
+            raise RunFailed(
+                f"The toolset {toolset.name} can't be used: {text}", code="toolset_unavailable"
+            ) from failure
+
+    def _context(self, configured: _Configured, call_id: str, services: CallServices) -> ToolContext[BaseModel]:
+        return ToolContext(
+            execution_id=self.plan.execution_id,
+            tool_execution_id=call_id,
+            idempotency_key=call_id,
+            workspace=self.workspace,
+            settings=configured.settings,
+            _services=services.services(call_id),
+        )
+
+    def _governed(self, tool: Tool, configured: _Configured) -> GovernedTool:
         async def call(arguments: Mapping[str, Any]) -> str:
-            return await self._call(tool, settings, arguments)
+            return await self._call(tool, configured, arguments)
 
         return GovernedTool(name=tool.name, description=tool.description, parameters=tool.parameters, call=call)
 
-    async def _call(self, tool: Tool, settings: Mapping[str, JsonValue], arguments: Mapping[str, Any]) -> str:
+    async def _call(self, tool: Tool, configured: _Configured, arguments: Mapping[str, Any]) -> str:
         self.made += 1
         call_id = str(uuid5(self.plan.execution_id, f"tool call {self.made}"))
         try:
@@ -82,19 +130,27 @@ class ToolCalls:
             return await self._completed(tool, call_id, "denied", {"error": _refusal(decision)})
         await self.emit(
             EventType.TOOL_STARTED,
-            {"data": {"tool_name": tool.name, "tool_execution_id": call_id, "tool_input": _shown(arguments)}},
+            {
+                "data": {
+                    "tool_name": tool.name,
+                    "tool_execution_id": call_id,
+                    "tool_input": _shown(self._blotter.value(dict(arguments))),
+                }
+            },
         )
         if tool.effect != "read":
             await self.told()
-        context = ToolContext(
-            execution_id=self.plan.execution_id,
-            tool_execution_id=call_id,
-            idempotency_key=call_id,
-            workspace=self.workspace,
-            settings=settings,
-        )
-        status, output = await self._run(tool, context, arguments)
-        return await self._completed(tool, call_id, status, output)
+        services = CallServices(tool.toolset, configured.secrets, self.provisions, self._blotter)
+        services.telling(self.emit, tool_name=tool.name, tool_execution_id=call_id)
+        limits = self.plan.limits
+        most = limits.execution_seconds if tool.waits else limits.tool_call_seconds
+        try:
+            context = self._context(configured, call_id, services)
+            ran = await tool_runs.run(tool, context, arguments, seconds=min(tool.timeout or most, most))
+        finally:
+            services.end()
+        output = await output_of(ran, tool, call_id=call_id, blotter=self._blotter, provisions=self.provisions)
+        return await self._completed(tool, call_id, ran.status, output)
 
     async def _decide(self, tool: Tool, arguments: Mapping[str, JsonValue]) -> Decision:
         try:
@@ -111,50 +167,6 @@ class ToolCalls:
                 "the policy engine failed on %s, which denies\n%s", tool.name, origin(error)
             )
             return _engine_failed(self.plan.policies)
-
-    async def _run(
-        self, tool: Tool, context: ToolContext, arguments: Mapping[str, JsonValue]
-    ) -> tuple[str, dict[str, JsonValue]]:
-        """Run the tool as a Prefect task. What it takes, returns and raises stays here and never reaches Prefect."""
-        outcome: list[tuple[str, dict[str, JsonValue]]] = []
-        seconds = self.plan.limits.tool_call_seconds
-
-        async def run() -> State[Any]:
-            try:
-                async with asyncio.timeout(seconds) as limit:
-                    result = await tool.call(context, arguments)
-            except ToolFailed as failure:
-                outcome.append(("failed", _failure(failure)))
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
-                if _is_cancelled(error):
-                    raise
-                # A tool's own TimeoutError is a failure like any other. A thread can't be stopped, only left alone.
-                if limit.expired():
-                    text = f"{tool.name} took longer than {seconds:g} s. What it had begun may still take effect."
-                else:
-                    logger.error("the tool %s has a bug\n%s", tool.name, origin(error))  # noqa: TRY400 - not its text
-                    text = f"{tool.name} failed unexpectedly; the worker's log says why."
-                outcome.append(("failed", {"error": text}))
-            else:
-                outcome.append(("completed", result if isinstance(result, dict) else {"result": result}))
-                return Completed()
-            return Failed(message="The tool failed; the execution's events say why.")
-
-        task: Task[[], Any] = Task(
-            run,
-            name=tool.name,
-            task_run_name=tool.name,
-            description=None,
-            persist_result=False,
-            cache_policy=NO_CACHE,
-            retries=0,
-            log_prints=False,
-        )
-        running: Any = task(return_state=True)
-        await running
-        if not outcome:
-            return "failed", {"error": f"{tool.name} was not run: Prefect did not start its task."}
-        return outcome[0]
 
     async def _completed(self, tool: Tool, call_id: str, status: str, output: dict[str, JsonValue]) -> str:
         await self.emit(
@@ -192,17 +204,11 @@ def _failure(failure: ToolFailed) -> dict[str, JsonValue]:
     return {"error": cut(str(failure), MAX_ERROR_BYTES)}
 
 
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether we are to stop; a tool may also raise this error by itself, which is a bug of the tool."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _shown(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _shown(arguments: JsonValue) -> JsonValue:
     """The arguments, or their beginning where they would be too much for an event."""
     text = json.dumps(arguments, ensure_ascii=False)
     if len(text) <= MAX_INPUT_CHARACTERS:
-        return dict(arguments)
+        return arguments
     return {"cut": f"{text[:MAX_INPUT_CHARACTERS]}… (the first {MAX_INPUT_CHARACTERS} of {len(text)} characters)"}
 
 

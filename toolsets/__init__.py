@@ -1,6 +1,20 @@
 """What authors of toolset plugins import, and nothing else: this is the public API."""
 
-from toolsets.hookspecs import hookimpl
-from toolsets.toolset import Effect, Tool, ToolContext, ToolFailed, Toolset
+from toolsets.configuration import SettingsInvalid
+from toolsets.context import ToolContext
+from toolsets.failures import Retryable, ToolFailed
+from toolsets.hookspecs import API_VERSION, hookimpl
+from toolsets.tool import Effect, Tool
+from toolsets.toolset import Toolset
 
-__all__ = ["Effect", "Tool", "ToolContext", "ToolFailed", "Toolset", "hookimpl"]
+__all__ = [
+    "API_VERSION",
+    "Effect",
+    "Retryable",
+    "SettingsInvalid",
+    "Tool",
+    "ToolContext",
+    "ToolFailed",
+    "Toolset",
+    "hookimpl",
+]

@@ -6,6 +6,9 @@ from toolsets.toolset import Toolset
 
 PROJECT = "control_plane_toolsets"
 
+API_VERSION = "0.1"
+"""The version of what `toolsets` offers to plugins. Its first number grows when a plugin would have to change."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

@@ -4,6 +4,7 @@ A plugin is foreign code, so it is loaded when somebody asks for it by name, or 
 """
 
 import logging
+import os
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,6 +15,11 @@ from toolsets import hookspecs
 from toolsets.toolset import Toolset
 
 ENTRY_POINT_GROUP = "control_plane.toolsets"
+REHEARSALS_GROUP = "control_plane.rehearsals"
+"""Toolsets that stand in for those of the same names and touch nothing real."""
+
+REHEARSE_VARIABLE = "CONTROL_PLANE_WORKER_REHEARSE"
+"""The setting of a worker that names, separated by commas, the toolsets that others stand in for."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +34,10 @@ class Registry:
     def __init__(self, plugins: Iterable[EntryPoint] | None = None) -> None:
         self._toolsets: dict[str, Toolset] = {}
         self._broken: dict[str, str] = {}
-        found = entry_points(group=ENTRY_POINT_GROUP) if plugins is None else plugins
+        found = _installed() if plugins is None else plugins
         self._waiting = sorted(found, key=lambda entry: (entry.name, entry.value))
         self.names = tuple(sorted({entry.name for entry in self._waiting}))
+        self.sources = {entry.name: _source(entry) for entry in self._waiting}
 
     @property
     def toolsets(self) -> Mapping[str, Toolset]:
@@ -78,7 +85,24 @@ class Registry:
             raise ValueError(f"it calls itself {toolset.name!r} but its entry point is named {plugin.name!r}")
         if toolset.name in self._toolsets:
             raise ValueError("another installed package brings a toolset of the same name")
+        if not toolset.requires.contains(hookspecs.API_VERSION, prereleases=True):
+            raise ValueError(
+                f"it works with the plugin API {toolset.requires} and not with {hookspecs.API_VERSION}, which is here."
+                " Install a version of it that does"
+            )
         return toolset
+
+
+def _source(plugin: EntryPoint) -> str:
+    """The package that brings it, and its version."""
+    return f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist else plugin.value
+
+
+def _installed() -> list[EntryPoint]:
+    """The plugins of this machine. What is to be rehearsed is never done for real, even if there is no rehearsal."""
+    rehearsed = {name.strip() for name in os.environ.get(REHEARSE_VARIABLE, "").split(",")}
+    real = [plugin for plugin in entry_points(group=ENTRY_POINT_GROUP) if plugin.name not in rehearsed]
+    return real + [plugin for plugin in entry_points(group=REHEARSALS_GROUP) if plugin.name in rehearsed]
 
 
 def _registered(plugin: Any) -> Toolset:

@@ -1,5 +1,6 @@
 """`control-plane dev`: everything on this machine, until somebody stops it."""
 
+import os
 import shlex
 import signal
 import time
@@ -13,6 +14,7 @@ from control_plane.cli.places import data_folder
 from control_plane.embedded.bootstrap import AGENT, ensure, ensure_tenant
 from control_plane.embedded.stack import Stack
 from control_plane.rest import Rest
+from toolsets.registry import REHEARSE_VARIABLE
 
 
 class Steps:
@@ -37,7 +39,8 @@ def stay_up(data: Path | None, *, port: int | None) -> None:
             with Rest(stack.api_url, tenant.api_key) as rest:
                 agent = AGENT | {"environment_id": tenant.environment["id"]}
                 ensure(rest, "/agents", agent, by=("environment_id", "name"))
-            stack.start_worker(tenant.environment["work_pool"], tenant.worker_key)
+            rehearse = [name for name in os.environ.get(REHEARSE_VARIABLE, "").split(",") if name]
+            stack.start_worker(tenant.environment["work_pool"], tenant.worker_key, rehearse=rehearse)
             console.print(_welcome(stack))
             while True:
                 stack.check()

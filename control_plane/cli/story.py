@@ -48,6 +48,8 @@ class Story:
                 self._decision(data)
             case "tool_started":
                 self._line("tool", f"{_plain(data.get('tool_name'))} {_shown(data.get('tool_input'))}")
+            case "tool_progress":
+                self._line("tool", f"{_plain(data.get('tool_name'))}: {_plain(data.get('message'))}")
             case "tool_completed":
                 what = f"{_plain(data.get('tool_name'))} {_plain(data.get('tool_status'))}"
                 self._line("tool", f"{what}: {_shown(data.get('tool_output'))}")

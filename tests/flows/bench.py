@@ -4,20 +4,31 @@ import asyncio
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from control_plane.wire.decisions import Decision
 from control_plane.wire.plan import PolicyPlan
 from policies.input import DecisionInput
-from toolsets import ToolContext, ToolFailed, Toolset, hookimpl
+from toolsets import Retryable, ToolContext, ToolFailed, Toolset, hookimpl
 
 SECRET = "the result that nobody else may see"
 ran: list[dict[str, Any]] = []
 """What each tool was called with. Cleared before each test."""
 contexts: list[ToolContext] = []
+opened: list[str] = []
+"""The secrets that tools got."""
 released = threading.Event()
 
-bench = Toolset("bench")
+
+class BenchSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grip: Literal["firm", "loose"] = "firm"
+
+
+bench = Toolset("bench", settings=BenchSettings, secrets=["key", "lock"])
 
 
 @bench.tool(effect="write")
@@ -81,6 +92,57 @@ async def leave_at_once(context: ToolContext) -> None:
 async def give_up(context: ToolContext) -> None:
     """Cancel itself."""
     raise asyncio.CancelledError
+
+
+@bench.tool(effect="read")
+async def unlock(context: ToolContext, secret: str = "key") -> dict[str, Any]:
+    """Use a secret and let it slip."""
+    value = await context.secret(secret)
+    opened.append(value)
+    await context.progress(f"unlocking with {value}")
+    return {"with": value, value: [f"again {value}"]}
+
+
+@bench.tool(effect="read")
+async def break_key(context: ToolContext) -> None:
+    """Use a secret and fail."""
+    raise ToolFailed(f"The key {await context.secret('key')} broke.")
+
+
+@bench.tool(effect="read")
+async def chatter(context: ToolContext, times: int) -> None:
+    """Tell of progress as fast as possible."""
+    for number in range(times):
+        await context.progress(f"{number} done")
+
+
+@bench.tool(effect="read")
+async def look_again(context: ToolContext, failures: int) -> int:
+    """Fail a few times in ways that pass."""
+    ran.append({})
+    if len(ran) <= failures:
+        raise Retryable(f"Busy {len(ran)}.")
+    return len(ran)
+
+
+@bench.tool(effect="write")
+async def push_again(context: ToolContext) -> None:
+    """Fail in a way that passes."""
+    ran.append({})
+    raise Retryable("Busy.")
+
+
+@bench.tool(effect="read", timeout=0.2)
+async def doze(context: ToolContext) -> None:
+    """Take longer than its author allows."""
+    contexts.append(context)
+    await asyncio.Event().wait()
+
+
+@bench.tool(effect="read", max_output=20)
+def recite(context: ToolContext, lines: int, as_text: bool = True) -> Any:  # noqa: FBT001, FBT002
+    """Say much."""
+    return "line\n" * lines if as_text else {"lines": ["line"] * lines}
 
 
 class Plugin:

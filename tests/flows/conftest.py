@@ -55,4 +55,5 @@ async def on(acme: Tenant, prefect: PrefectApi, monkeypatch: pytest.MonkeyPatch)
 def _clean_bench() -> None:
     bench.ran.clear()
     bench.contexts.clear()
+    bench.opened.clear()
     bench.released.clear()

@@ -1,5 +1,6 @@
 """Plans for the tests of what happens inside an execution."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -29,10 +30,14 @@ async def told() -> None:
 
 
 class Story:
-    """Events in the order in which they were told. Set `failure` to refuse those of type `refused`."""
+    """Events in the order in which they were told. Set `failure` to refuse those of type `refused`.
+
+    `begun` is set with the first one.
+    """
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.begun = asyncio.Event()
         self.refused: str | None = None
         self.unheard: Exception | None = None
         self.failure: Exception = ConnectionError("the execution isn't ours any more")
@@ -41,6 +46,7 @@ class Story:
         if kind == self.refused:
             raise self.failure
         self.events.append((kind, data))
+        self.begun.set()
 
     async def told(self) -> None:
         """Everything has been received, unless `unheard` is set: then it raises that."""

@@ -1,7 +1,8 @@
 """Where a whole execution plays: a real API server, the flow's own function, and a runtime that a test writes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import pytest
 from prefect.client.schemas.objects import State
 
-from control_plane.wire.executions import Usage
-from control_plane.wire.plan import Plan
+from control_plane.wire.messages import Message
 from flows.agent_execution import execute_agent
-from flows.runtimes.protocol import Emit, GovernedTool, ModelEndpoint, RunResult
+from flows.runtimes.channel import Channel
+from flows.runtimes.protocol import OfferedTool, Setup, Signal, TextChunk, TurnEnded, TurnStarted
 from tests.flows.prefect_api import PrefectApi
 from tests.tenants import Tenant, created
 from toolsets.registry import Registry
 
-Tools = dict[str, GovernedTool]
+Tools = dict[str, OfferedTool]
+Say = Callable[[str], Awaitable[None]]
+"""What the model says while it acts."""
 
 
 class Runtime:
@@ -26,30 +29,48 @@ class Runtime:
     def __init__(self) -> None:
         self.started = asyncio.Event()
         self.stopped = asyncio.Event()
-        self.act: Callable[[Tools, Emit], Awaitable[str]] = self.dawdle
-        self.plan: Plan | None = None
-        self.endpoint: ModelEndpoint | None = None
+        self.act: Callable[[Tools, Say], Awaitable[str]] = self.dawdle
+        self.setup: Setup | None = None
+        self.messages: list[Message] = []
 
-    async def run(self, plan: Plan, *, tools: Sequence[GovernedTool], endpoint: ModelEndpoint, emit: Emit) -> RunResult:
-        self.plan, self.endpoint = plan, endpoint
+    @asynccontextmanager
+    async def open(self, setup: Setup) -> AsyncIterator["Runtime"]:
+        self.setup = setup
+        yield self
+
+    async def stream(self, messages: Sequence[Message], *, turns: int) -> AsyncGenerator[Signal]:  # noqa: ARG002 - the protocol names it
+        self.messages = list(messages)
+        channel = Channel()
+        async with aclosing(channel.during(self._turns(channel))) as signals:
+            async for signal in signals:
+                yield signal
+
+    async def _turns(self, channel: Channel) -> None:
+        """A turn in which it acts, and one in which it answers."""
+        assert self.setup
+        await channel.tell(TurnStarted())
+        await channel.tell(TurnEnded(input_tokens=10, output_tokens=2))
+        tools = {tool.name.removeprefix("bench_"): tool for tool in self.setup.tools}
         self.started.set()
         try:
-            response = await self.act({tool.name.removeprefix("bench_"): tool for tool in tools}, emit)
+            response = await self.act(tools, lambda text: channel.tell(TextChunk(text)))
         except asyncio.CancelledError:
             self.stopped.set()
             raise
-        return RunResult(response=response, usage=Usage(model_turns=1))
+        await channel.tell(TurnStarted())
+        await channel.tell(TextChunk(response))
+        await channel.tell(TurnEnded(input_tokens=10, output_tokens=2))
 
-    async def dawdle(self, _tools: Tools, _emit: Emit) -> str:
+    async def dawdle(self, _tools: Tools, _say: Say) -> str:
         """As a model that never answers."""
         await asyncio.Event().wait()
         return ""
 
-    async def dawdle_in_a_tool(self, tools: Tools, _emit: Emit) -> str:
+    async def dawdle_in_a_tool(self, tools: Tools, _say: Say) -> str:
         """As a tool that never returns."""
         return await tools["dawdle"].call({})
 
-    async def answer(self, _tools: Tools, _emit: Emit) -> str:
+    async def answer(self, _tools: Tools, _say: Say) -> str:
         """Come to an end."""
         return "Done."
 

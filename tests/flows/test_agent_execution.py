@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from control_plane.client import Refused, WorkerClient
-from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventReport, EventType, Finish, Handover
+from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventReport, Finish, Handover
 from control_plane.wire.plan import Plan
-from flows.runtimes.protocol import Emit, RunFailed, load
+from flows.runtimes.installed import load
+from flows.runtimes.protocol import RunFailed
 from tests.conftest import TestDatabase
 from tests.flows import bench
 from tests.flows.prefect_api import PrefectApi
-from tests.flows.stage import Stage, Tools, stage
+from tests.flows.stage import Say, Stage, Tools, stage
 from tests.tenants import Tenant
 from tests.worker import events_of
 
@@ -25,7 +26,7 @@ async def raises(error: BaseException) -> str:
 
 
 async def test_an_execution_is_carried_out_and_its_end_told(on: Stage) -> None:
-    async def act(tools: Tools, _emit: Emit) -> str:
+    async def act(tools: Tools, _say: Say) -> str:
         return await tools["hammer"].call({"nail": "long"})
 
     on.runtime.act = act
@@ -54,7 +55,7 @@ async def test_an_execution_that_the_worker_has_claimed_is_carried_out_with_its_
     assert state.is_completed()
     assert (await on.read())["status"] == "completed"
     assert "CONTROL_PLANE_CLAIM" not in os.environ
-    assert on.runtime.plan == handed.claim.plan
+    assert [message.content for message in on.runtime.messages] == ["canary-prompt"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ async def test_an_execution_that_the_worker_has_claimed_is_carried_out_with_its_
 async def test_whatever_a_runtime_raises_ends_the_execution_with_a_code(
     on: Stage, error: BaseException, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    on.runtime.act = lambda _tools, _emit: raises(error)
+    on.runtime.act = lambda _tools, _say: raises(error)
 
     state = await on.play()
 
@@ -78,13 +79,14 @@ async def test_whatever_a_runtime_raises_ends_the_execution_with_a_code(
     assert state.is_failed()
     assert (execution["status"], execution["error_code"]) == ("failed", code)
     assert "canary" not in str(execution["error"]) + caplog.text + str(state.message)
+    assert (execution["usage"]["model_turns"], execution["usage"]["input_tokens"]) == (1, 10)
 
 
 async def test_the_longest_answer_is_told_as_far_as_it_fits(on: Stage) -> None:
     text = "\U0001f600" * MAX_BATCH_BYTES
 
-    async def act(_tools: Tools, emit: Emit) -> str:
-        await emit(EventType.MESSAGE, {"role": "assistant", "content": text, "message_id": "m1"})
+    async def act(_tools: Tools, say: Say) -> str:
+        await say(text)
         return text
 
     on.runtime.act = act
@@ -123,8 +125,8 @@ async def test_a_refused_report_ends_the_execution_and_says_why(on: Stage, monke
 
     monkeypatch.setattr(WorkerClient, "report", refuse)
 
-    async def act(_tools: Tools, emit: Emit) -> str:
-        await emit(EventType.USAGE, {"data": {}})
+    async def act(_tools: Tools, say: Say) -> str:
+        await say("Well")
         return "Done."
 
     on.runtime.act = act
@@ -202,11 +204,11 @@ async def test_neither_logs_nor_prefect_learn_what_an_execution_is_about(
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
-    async def act(tools: Tools, emit: Emit) -> str:
+    async def act(tools: Tools, say: Say) -> str:
         await tools["hammer"].call({"nail": "canary-argument"})
         await tools["slip"].call({})
         await tools["hammer"].call({"nail": ["canary-wrong"]})
-        await emit(EventType.MESSAGE, {"role": "assistant", "content": "canary-message", "message_id": "m1"})
+        await say("canary-message")
         return "canary-response"
 
     on.runtime.act = act

@@ -5,11 +5,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from control_plane.settings import Settings
-from control_plane.wire.executions import EventType
-from flows.runtimes.protocol import Emit
 from tests.conftest import TestDatabase
 from tests.flows.prefect_api import PrefectApi
-from tests.flows.stage import Stage, Tools, stage
+from tests.flows.stage import Say, Stage, Tools, stage
 from tests.orchestrator import FakeOrchestrator
 from tests.serving import api_server
 from tests.tenants import Tenant, create_tenant
@@ -28,7 +26,9 @@ async def test_a_wish_to_cancel_stops_a_model_call_and_a_tool_call(on: Stage, ac
 
     assert playing.result().is_cancelled()
     assert on.runtime.stopped.is_set()
-    assert (await on.read())["status"] == "cancelled"
+    execution = await on.read()
+    assert execution["status"] == "cancelled"
+    assert (execution["usage"]["model_turns"], execution["usage"]["input_tokens"]) == (1, 10)
 
 
 async def test_a_lease_that_is_refused_stops_the_work_and_nothing_is_told(
@@ -62,10 +62,10 @@ async def test_a_control_plane_that_goes_away_stops_the_work_before_the_lease_en
     on = await stage(tenant, prefect, monkeypatch)
     away = asyncio.Event()
 
-    async def act(_tools: Tools, emit: Emit) -> str:
+    async def act(_tools: Tools, say: Say) -> str:
         await away.wait()
-        await emit(EventType.USAGE, {"data": {}})
-        return await on.runtime.dawdle(_tools, emit)
+        await say("Well")
+        return await on.runtime.dawdle(_tools, say)
 
     on.runtime.act = act
 

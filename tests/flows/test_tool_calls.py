@@ -131,7 +131,7 @@ async def test_a_tool_that_changes_the_world_does_not_run_before_the_control_pla
             await reporter.flush()
 
         calls = ToolCalls(BENCH, Judge(ALLOWED), reporter.emit, told, Path("/workspace"))
-        tools = {tool.name: tool for tool in calls.govern(registry())}
+        tools = await governed(calls, registry())
         await tools["bench_count"].call({})
         reading = len(bench.ran)
         hammering = asyncio.create_task(tools["bench_hammer"].call({"nail": "long"}))
@@ -156,44 +156,51 @@ async def test_a_tool_that_changes_the_world_does_not_run_when_its_execution_is_
     assert bench.ran == []
 
 
-def test_a_toolset_that_is_listed_twice_is_refused(story: Story) -> None:
+async def governed(calls: ToolCalls, installed: Registry) -> dict[str, GovernedTool]:
+    """The tools that a runtime gets, by name."""
+    async with calls.opened(installed) as tools:
+        return {tool.name: tool for tool in tools}
+
+
+async def test_a_toolset_that_is_listed_twice_is_refused(story: Story) -> None:
     twice = plan(toolsets=[ToolsetPlan(name="bench"), ToolsetPlan(name="bench")])
 
     with pytest.raises(RunFailed, match="lists the toolset bench twice") as caught:
-        ToolCalls(twice, Judge(ALLOWED), story.emit, told, Path("/workspace")).govern(registry())
+        await governed(ToolCalls(twice, Judge(ALLOWED), story.emit, told, Path("/workspace")), registry())
 
     assert caught.value.code == "duplicate_tools"
 
 
-def test_two_toolsets_with_a_tool_of_the_same_name_are_refused(story: Story) -> None:
+async def test_two_toolsets_with_a_tool_of_the_same_name_are_refused(story: Story) -> None:
     twins = plan(toolsets=[ToolsetPlan(name="a"), ToolsetPlan(name="a_b")])
     both = Registry([EntryPoint(name, f"tests.flows.twins:{name}", "control_plane.toolsets") for name in ("a", "a_b")])
 
     with pytest.raises(RunFailed, match="two tools called a_b_c: the agent has a and a_b, which both bring it"):
-        ToolCalls(twins, Judge(ALLOWED), story.emit, told, Path("/workspace")).govern(both)
+        await governed(ToolCalls(twins, Judge(ALLOWED), story.emit, told, Path("/workspace")), both)
 
 
-def test_every_tool_of_the_plan_is_governed(story: Story) -> None:
+async def test_every_tool_of_the_plan_is_governed(story: Story) -> None:
     calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
-    governed = calls.govern(registry())
+    tools = await governed(calls, registry())
 
-    assert [tool.name for tool in governed] == list(bench.bench.tools)
-    assert [tool.parameters for tool in governed] == [tool.parameters for tool in bench.bench.tools.values()]
+    assert list(tools) == list(bench.bench.tools)
+    assert [tool.parameters for tool in tools.values()] == [tool.parameters for tool in bench.bench.tools.values()]
 
 
-def test_a_governed_tool_has_no_other_way_to_its_function_than_call(story: Story) -> None:
+async def test_a_governed_tool_has_no_other_way_to_its_function_than_call(story: Story) -> None:
     calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="bench")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
-    [tool, *_] = calls.govern(registry())
+    tools = await governed(calls, registry())
 
+    tool = tools["bench_hammer"]
     assert set(GovernedTool.__slots__) == {"name", "description", "parameters", "call"}
     assert [name for name in GovernedTool.__slots__ if callable(getattr(tool, name))] == ["call"]
     assert not hasattr(tool, "__dict__")
 
 
-def test_a_toolset_that_is_missing_stops_before_anything_runs(story: Story) -> None:
+async def test_a_toolset_that_is_missing_stops_before_anything_runs(story: Story) -> None:
     calls = ToolCalls(plan(toolsets=[ToolsetPlan(name="forge")]), Judge(ALLOWED), story.emit, told, Path("/workspace"))
 
     with pytest.raises(ToolsetNotFound, match="forge"):
-        calls.govern(registry())
+        await governed(calls, registry())

@@ -10,7 +10,7 @@ from control_plane.wire.plan import Limits
 from flows.fitting import MAX_ERROR_BYTES
 from flows.tool_calls import MAX_INPUT_CHARACTERS
 from tests.flows import bench
-from tests.flows.bench import SECRET
+from tests.flows.bench import SECRET, BenchSettings
 from tests.flows.plans import Story
 from tests.flows.prefect_api import PrefectApi
 from tests.flows.workshop import Open
@@ -47,7 +47,7 @@ async def test_a_tool_gets_its_settings_workspace_and_a_key_of_its_own(workshop:
     await open_workshop.call("hammer", nail="two")
 
     first, second = bench.contexts
-    assert (first.settings, first.workspace) == ({"grip": "firm"}, Path("/workspace"))
+    assert (first.settings, first.workspace) == (BenchSettings(grip="loose"), Path("/workspace"))
     assert first.execution_id == open_workshop.plan.execution_id
     assert first.idempotency_key == first.tool_execution_id
     assert first.idempotency_key != second.idempotency_key

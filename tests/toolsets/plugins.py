@@ -67,3 +67,17 @@ class UnknownHook:
     @hookimpl
     def register_weather() -> None:
         return None
+
+
+class Future:
+    @staticmethod
+    @hookimpl
+    def register_toolset() -> Toolset:
+        return Toolset("weather", requires=">=99")
+
+
+class Past:
+    @staticmethod
+    @hookimpl
+    def register_toolset() -> Toolset:
+        return Toolset("weather", requires="<0.1")

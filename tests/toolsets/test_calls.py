@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from toolsets import Tool, ToolContext, ToolFailed, Toolset
-from toolsets.toolset import MAX_OUTPUT_CHARACTERS
+from toolsets.outputs import MAX_OUTPUT_CHARACTERS
 
 pytestmark = pytest.mark.unit
 
@@ -151,29 +151,10 @@ async def test_a_result_without_a_json_form_is_a_bug_of_the_tool(context: ToolCo
         await tool("give").call(context, {})
 
 
-async def test_a_long_text_is_cut_with_a_note(context: ToolContext) -> None:
+async def test_a_long_result_is_given_in_full(context: ToolContext) -> None:
     Results.value = "x" * (MAX_OUTPUT_CHARACTERS + 1)
 
-    result = await tool("give").call(context, {})
-
-    note = f"… (cut: the first {MAX_OUTPUT_CHARACTERS} of {MAX_OUTPUT_CHARACTERS + 1} characters)"
-    assert result == "x" * MAX_OUTPUT_CHARACTERS + note
-
-
-async def test_a_text_of_just_the_most_characters_is_whole(context: ToolContext) -> None:
-    Results.value = "x" * MAX_OUTPUT_CHARACTERS
-
     assert await tool("give").call(context, {}) == Results.value
-
-
-async def test_a_large_structure_is_cut_as_text(context: ToolContext) -> None:
-    Results.value = {"rows": ["y" * 1000] * 200}
-
-    result = await tool("give").call(context, {})
-
-    assert isinstance(result, str)
-    assert result.startswith('{"rows": ["yyy')
-    assert len(result) < MAX_OUTPUT_CHARACTERS + 100
 
 
 @pytest.mark.parametrize("error", [ToolFailed("Try Bern."), KeyError("bug")])

@@ -96,3 +96,11 @@ def test_a_plugin_is_not_loaded_before_it_is_asked_for(monkeypatch: pytest.Monke
 
 def test_what_is_installed_is_known_without_loading_it() -> None:
     assert Registry([GOOD, plugin("storm", "Raises")]).names == ("storm", "weather")
+
+
+@pytest.mark.parametrize(("target", "range_"), [("Future", ">=99"), ("Past", "<0.1")])
+def test_a_toolset_for_another_version_of_the_interface_is_broken(target: str, range_: str) -> None:
+    registry = Registry([plugin("weather", target)])
+
+    assert registry.toolsets == {}
+    assert f"ValueError: it works with the plugin API {range_} and not with" in registry.broken["weather"]

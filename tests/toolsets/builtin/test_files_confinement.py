@@ -21,7 +21,17 @@ PATHS_OUT = [
     "//etc/passwd",
     "a\0b",
 ]
-ARGUMENTS = {"list": {}, "read": {}, "write": {"content": "changed"}, "delete": {}}
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "list": {},
+    "read": {},
+    "status": {},
+    "search": {"text": "secret"},
+    "write": {"content": "changed"},
+    "append": {"content": "changed"},
+    "replace": {"old": "secret", "new": "changed"},
+    "move": {"to": "inside"},
+    "delete": {},
+}
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
@@ -33,7 +43,46 @@ async def test_a_path_that_leads_out_is_refused(call_files: CallFiles, outside: 
     assert (outside / "secret.txt").read_text() == "a secret"
 
 
-@pytest.mark.parametrize("name", ["read", "write"])
+@pytest.mark.parametrize("path", PATHS_OUT)
+async def test_nothing_is_moved_out(call_files: CallFiles, context: ToolContext, path: str) -> None:
+    (context.workspace / "file").write_text("mine")
+
+    with pytest.raises(ToolFailed, match="leads out of the folder"):
+        await call_files("move", path="file", to=path)
+
+    assert (context.workspace / "file").read_text() == "mine"
+
+
+async def test_a_link_is_moved_as_a_link(call_files: CallFiles, context: ToolContext, outside: Path) -> None:
+    (context.workspace / "link").symlink_to(outside / "secret.txt")
+
+    await call_files("move", path="link", to="other")
+
+    assert (context.workspace / "other").readlink() == outside / "secret.txt"
+
+
+async def test_a_search_does_not_follow_links(call_files: CallFiles, context: ToolContext, outside: Path) -> None:
+    (context.workspace / "link").symlink_to(outside)
+    (context.workspace / "file").symlink_to(outside / "secret.txt")
+
+    found = await call_files("search", text="secret")
+
+    assert found == {"found": [], "more": False}
+
+
+async def test_deleting_a_folder_does_not_follow_links(
+    call_files: CallFiles, context: ToolContext, outside: Path
+) -> None:
+    (context.workspace / "folder").mkdir()
+    (context.workspace / "folder/link").symlink_to(outside)
+
+    await call_files("delete", path="folder", recursive=True)
+
+    assert not (context.workspace / "folder").exists()
+    assert (outside / "secret.txt").read_text() == "a secret"
+
+
+@pytest.mark.parametrize("name", ["read", "write", "append", "replace"])
 async def test_a_link_to_a_file_is_not_followed(
     call_files: CallFiles, context: ToolContext, outside: Path, name: str
 ) -> None:
@@ -52,6 +101,11 @@ async def test_a_link_to_a_file_is_not_followed(
         ("read", "link/secret.txt"),
         ("write", "link/secret.txt"),
         ("write", "link/new/file.txt"),
+        ("append", "link/secret.txt"),
+        ("replace", "link/secret.txt"),
+        ("status", "link/secret.txt"),
+        ("search", "link"),
+        ("move", "link/secret.txt"),
         ("delete", "link/secret.txt"),
     ],
 )
