@@ -139,8 +139,10 @@ class Children:
             await asyncio.to_thread(shutil.rmtree, self._root, ignore_errors=True)
         os.close(self._lock)
 
-    async def take(self) -> Child:
-        """A process that is ready; another one takes its place."""
+    async def take(self, *, beyond: bool = False) -> Child:
+        """A process that is ready; another one takes its place when it has ended, or at once if it is `beyond`."""
+        if beyond and self._can_fork and self._requests is not None:
+            self._fork()
         while True:
             child = await self._waiting.get()
             if not child.ended.done():
@@ -200,7 +202,8 @@ class Children:
             self.ready.set()
         elif "ended" in answer:
             self._end(self._children.pop(answer["ended"]), answer["code"])
-            self._fork()
+            if len(self._children) < self._number_ready:
+                self._fork()
 
     def _fork(self) -> None:
         if self._root is None:

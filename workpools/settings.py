@@ -41,5 +41,9 @@ class WorkerSettings(BaseSettings):
     """Names of environment variables, separated by commas, that executions may read. They see no other of the worker's
     but those that say where programs, certificates and proxies are, and Prefect's without its credentials."""
 
+    rehearse: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()
+    """Names of toolsets, separated by commas, that are only rehearsed: others of the same names, which touch nothing
+    real, stand in for them. An execution that needs one of which there is no rehearsal fails."""
+
     drain: timedelta = Field(default=timedelta(minutes=10), ge=timedelta())
     """How long executions may take to finish after the worker was asked to stop. A second request stops them."""

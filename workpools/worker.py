@@ -33,6 +33,9 @@ from workpools.settings import WorkerSettings
 _WAIT_SECONDS = 50.0
 """For one answer of the control plane; below the minute after which proxies give up."""
 
+_IN_PLACE_SECONDS = 10.0
+"""The same while all places are taken, when there is mostly nothing to be told."""
+
 _TRY_AGAIN_SECONDS = 2.0
 _LOOK_EVERY_SECONDS = 1.0
 
@@ -57,9 +60,9 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
         self._children: Children | None = None
         self._at_work: dict[UUID, Child] = {}
         self._taken: set[UUID] = set()
+        self._in_place_of: dict[UUID, UUID] = {}
         self._flow_id: UUID | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._changed = asyncio.Event()
         self._draining = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -169,17 +172,40 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
         self._logger.info("ready for executions, %s at once", self.slots)
         if membership := joining.membership():
             readiness.tell(str(membership.session.session_id))
-        while not self._draining.is_set():
+        while not self._leaving:
             try:
                 async with WorkerClient(_url(), _credential(), patience_seconds=0) as client:
-                    while not self._draining.is_set():
-                        await self._room.wait()
-                        most = self.slots - len(self._taken)
-                        for offer in await client.offers(most=most, wait_seconds=_WAIT_SECONDS):
-                            self._take(offer)
+                    while not self._leaving:
+                        await self._take_what_comes(client)
             except ControlPlaneError as error:
                 self._logger.warning("the control plane can't wake this worker now: %s", error)
                 await asyncio.sleep(_TRY_AGAIN_SECONDS)
+
+    async def _take_what_comes(self, client: WorkerClient) -> None:
+        if self._free and not self._draining.is_set():
+            for offer in await client.offers(most=self._free, wait_seconds=_WAIT_SECONDS):
+                self._take(offer)
+            return
+        self._changed.clear()
+        # Those that are under way may wait for what they have started, which then runs in their place.
+        asked = asyncio.create_task(client.offers(most=self.slots, wait_seconds=_IN_PLACE_SECONDS, in_place=True))
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait({asked, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done() and not [offer for offer in asked.result() if self._take(offer)]:
+                await asyncio.wait({changed}, timeout=_LOOK_EVERY_SECONDS)
+        finally:
+            await _stopped([asked, changed])
+
+    @property
+    def _free(self) -> int:
+        """Places in which nothing runs. What runs in the place of another has none of its own."""
+        lent = sum(lender in self._taken for lender in self._in_place_of.values())
+        return max(self.slots - len(self._taken) + lent, 0)
+
+    @property
+    def _leaving(self) -> bool:
+        return self._draining.is_set() and not self._taken
 
     async def _obey(self, membership: Membership) -> None:
         """Drain when the control plane asks for it, of which the session's own thread learns."""
@@ -191,20 +217,25 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
 
     def _measured(self, measure: Callable[[], WorkerHeartbeat]) -> Callable[[], WorkerHeartbeat]:
         def measured() -> WorkerHeartbeat:
-            running = len(self._at_work)
-            return measure().model_copy(update={"running": running, "free_slots": max(self.slots - running, 0)})
+            running, lent = len(self._at_work), len(self._in_place_of)  # in another thread, so nothing is walked over
+            free = max(self.slots - running + lent, 0)
+            return measure().model_copy(update={"running": running, "free_slots": free})
 
         return measured
 
-    def _take(self, offer: Offer) -> None:
-        if self._draining.is_set() or offer.execution_id in self._taken or len(self._taken) >= self.slots:
-            return
+    def _take(self, offer: Offer) -> bool:
+        """Begin with an execution, if it isn't begun and there is a place for it."""
+        lender = offer.in_place_of
+        lent = lender in self._taken and lender not in self._in_place_of.values()
+        if offer.execution_id in self._taken or not (lent or (self._free and not self._draining.is_set())):
+            return False
         self._taken.add(offer.execution_id)
+        if lender is not None and lent:
+            self._in_place_of[offer.execution_id] = lender
         self._idle.clear()
-        if len(self._taken) == self.slots:
-            self._room.clear()
         if self._runs_task_group:
             self._runs_task_group.start_soon(self._carry_out, offer)
+        return True
 
     async def _carry_out(self, offer: Offer) -> None:
         try:
@@ -213,7 +244,8 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
             self._logger.exception("execution %s could not be carried out", offer.execution_id)
         finally:
             self._taken.discard(offer.execution_id)
-            self._room.set()
+            self._in_place_of.pop(offer.execution_id, None)
+            self._changed.set()
             if not self._taken:
                 self._idle.set()
 
@@ -226,7 +258,7 @@ class EnvironmentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, Environm
             return
         # Before anything is awaited, so that no other claim has taken its place.
         claimed_at = self._claiming.sent_at
-        child = await self._processes.take()
+        child = await self._processes.take(beyond=offer.execution_id in self._in_place_of)
         self._at_work[offer.execution_id] = child
         self._logger.info("execution %s is carried out by process %s", offer.execution_id, child.pid)
         try:
@@ -285,7 +317,7 @@ def _on_its_way_out(executions: int) -> str:
     return f"Finishing {executions} execution{'s' * (executions > 1)}; a second request stops what is under way."
 
 
-async def _stopped(tasks: "Sequence[asyncio.Task[None]]") -> None:
+async def _stopped(tasks: "Sequence[asyncio.Task[Any]]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

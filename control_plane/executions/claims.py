@@ -109,19 +109,19 @@ async def claim(
         lease_expires_at=execution.lease_expires_at,
         renew_every_seconds=settings.lease.total_seconds() / RENEWALS_A_LEASE,
         lease_seconds=settings.lease.total_seconds(),
-        plan=await _stored_plan(session, execution.id) if request.with_plan else None,
+        plan=await stored_plan(session, execution.id) if request.with_plan else None,
     )
 
 
 async def plan(session: AsyncSession, holder: ExecutionPrincipal) -> Plan:
     """What the holder of the claim has to carry out. Raises `LeaseLost`."""
-    await _held(session, holder, fence=holder.fence)
-    return await _stored_plan(session, holder.execution_id)
+    await held(session, holder, fence=holder.fence)
+    return await stored_plan(session, holder.execution_id)
 
 
 async def renew(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int, settings: Settings) -> LeaseRenewal:
     """Keep the lease for another while. Raises `LeaseLost`."""
-    execution = await _held(session, holder, fence=fence)
+    execution = await held(session, holder, fence=fence)
     moment = await now(session)
     execution.lease_expires_at = execution.attend_at = moment + settings.lease
     await session.flush()
@@ -134,7 +134,7 @@ async def renew(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int
 
 async def report(session: AsyncSession, holder: ExecutionPrincipal, body: EventReport) -> EventReceipt:
     """Append the worker's events. What is held already is passed over. Raises `LeaseLost`, `EventsMissing`."""
-    execution = await _held(session, holder, fence=body.fence)
+    execution = await held(session, holder, fence=body.fence)
     if forged := _OURS & {event.type for event in body.events}:
         raise Invalid(f"Only the server writes events of type {', '.join(sorted(forged))}.", location="body.events")
     sequences = [event.sequence for event in body.events]
@@ -156,27 +156,31 @@ async def finish(session: AsyncSession, holder: ExecutionPrincipal, body: Finish
     final = Status(body.status)
     if execution.fence == body.fence == holder.fence and execution.status == final:
         return
-    await _held(session, holder, fence=body.fence)
+    await held(session, holder, fence=body.fence)
     await executions.end(
         session,
         execution,
         final,
         response=mended(body.response),
+        output=mended(body.output),
         error=mended(body.error),
         code=mended(body.code),
         usage=body.usage,
     )
     # Where a limit kept others from being claimed, there is room for one now.
     await waking.tell(session, execution.environment_id)
+    await wake.tell_lenders(session, execution)
     await session.flush()
 
 
-async def _stored_plan(session: AsyncSession, execution_id: UUID) -> Plan:
+async def stored_plan(session: AsyncSession, execution_id: UUID) -> Plan:
+    """The plan as it was frozen."""
     stored: Any = await session.scalar(select(Execution.plan).where(Execution.id == execution_id))
     return Plan.model_validate(stored)
 
 
-async def _held(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int) -> Execution:
+async def held(session: AsyncSession, holder: ExecutionPrincipal, *, fence: int) -> Execution:
+    """The execution, locked, if this claim of it counts. Raises `LeaseLost`."""
     execution = await executions.get(session, holder.execution_id, lock=True)
     if execution.status != Status.RUNNING or not execution.fence == fence == holder.fence:
         raise LeaseLost(f"The execution is {execution.status} and at claim {execution.fence}; this is claim {fence}.")

@@ -21,10 +21,12 @@ from control_plane.auth import browser_sessions
 from control_plane.db import Database, now
 from control_plane.environments import provisioning
 from control_plane.executions import service as executions
+from control_plane.executions import wake
 from control_plane.executions.models import Execution
 from control_plane.executions.state import Status
 from control_plane.executions.turns import FairTurns
 from control_plane.idempotency import forget_expired
+from control_plane.llm.metering import settle_lost
 from control_plane.worker_queues import waking
 from deployments.orchestrator import (
     Orchestrator,
@@ -137,6 +139,7 @@ class Dispatcher:
                 await self.reconcile()
                 await forget_expired(self._database)
                 await browser_sessions.forget_ended(self._database)
+                await settle_lost(self._database)
             except OrchestratorUnavailable as error:
                 logger.warning("reconciling is delayed: %s", error)
             except Exception:
@@ -201,6 +204,7 @@ class Dispatcher:
                 current.attend_at = func.clock_timestamp() + _CHECK_SCHEDULED_EVERY
                 await executions.move(session, current, Status.SCHEDULED)
                 await waking.tell(session, current.environment_id)
+                await wake.tell_lenders(session, current)
             elif current.status in {Status.CANCELLED, Status.FAILED}:
                 # It was cancelled while we dispatched it.
                 current.attend_at = func.clock_timestamp()
@@ -254,7 +258,7 @@ class Dispatcher:
                     Execution.status == Status.RUNNING,
                     Execution.lease_expires_at < func.clock_timestamp(),
                 )
-                .with_for_update()
+                .with_for_update(key_share=True)
             )
             if lapsed is None:
                 return

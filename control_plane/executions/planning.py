@@ -1,6 +1,6 @@
 """The plan of an execution: everything it may use, frozen when it is created."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,13 +9,18 @@ from uuid import UUID
 from sqlalchemy import Row, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.agents import prompts
 from control_plane.agents.models import Agent, AgentVersion
 from control_plane.environments.models import Environment
 from control_plane.organizations.models import Organization
 from control_plane.policies import service as policies
-from control_plane.problems import NotFound
+from control_plane.problems import Invalid, NotFound
 from control_plane.projects.models import Project
-from control_plane.wire.plan import AgentPlan, ExecutionInput, ModelPlan, Named, Plan, ToolsetPlan
+from control_plane.toolset_configs import service as toolset_configs
+from control_plane.wire.plan import AgentPlan, ExecutionInput, Limits, ModelPlan, Named, Plan
+
+INPUT = "body.input"
+"""Where in a request for an execution that stands which an agent is asked."""
 
 # One round trip for everything around an agent: executions are started far more often than anything else is asked.
 _AROUND = (
@@ -36,6 +41,9 @@ _AROUND = (
         AgentVersion.llm_config,
         AgentVersion.toolsets,
         AgentVersion.policies,
+        AgentVersion.variables,
+        AgentVersion.limits,
+        AgentVersion.output_schema,
         policies.applying(
             AgentVersion.policies.expression,
             project_id=Environment.project_id.expression,
@@ -43,6 +51,11 @@ _AROUND = (
             agent_id=Agent.id.expression,
             of=(Agent, AgentVersion, Environment),
         ).label("applying"),
+        toolset_configs.applying(
+            project_id=Environment.project_id.expression,
+            environment_id=Agent.environment_id.expression,
+            of=(Agent, Environment),
+        ).label("toolset_configs"),
         func.now().label("moment"),
     )
     .select_from(Agent)
@@ -59,6 +72,8 @@ class Asked(Protocol):
 
     message: str
     context: Any
+    variables: Any
+    output_schema: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +88,20 @@ class Place:
 
 
 async def plan(
-    session: AsyncSession, execution_id: UUID, *, agent_id: UUID, asked: Asked, requested_by: str
+    session: AsyncSession,
+    execution_id: UUID,
+    *,
+    agent_id: UUID,
+    asked: Asked,
+    requested_by: str,
+    with_toolsets: Sequence[str] = (),
+    at: str = INPUT,
 ) -> tuple[Place, Plan]:
-    """What an execution of the agent's current version would do, and where. Raises `NotFound`."""
+    """What an execution of the agent's current version would do, and where.
+
+    `with_toolsets` names some besides the agent's own; `at` is where in the request `asked` stands. Raises `NotFound`,
+    and `Invalid` if a variable of the instructions has no value.
+    """
     around = (await session.execute(_AROUND, {"agent_id": agent_id})).one_or_none()
     if around is None:
         raise NotFound.of("agent", agent_id)
@@ -90,15 +116,36 @@ async def plan(
             name=around.agent,
             version=around.version,
             agent_type=around.agent_type,
-            instructions=around.instructions,
+            instructions=_instructions(around, execution_id, asked, requested_by=requested_by, at=at),
         ),
         model=_model(around),
-        toolsets=[ToolsetPlan(name=name) for name in around.toolsets],
+        toolsets=await toolset_configs.planned(
+            [*dict.fromkeys([*around.toolsets, *with_toolsets])], around.toolset_configs
+        ),
         policies=policies.decided_by(around.policies, around.applying),
         input=ExecutionInput(message=asked.message, context=asked.context),
         requested_by=requested_by,
+        limits=Limits(**{name: value for name, value in around.limits.items() if value is not None}),
+        output_schema=asked.output_schema or around.output_schema,
     )
     return place, planned
+
+
+def _instructions(around: Row[Any], execution_id: UUID, asked: Asked, *, requested_by: str, at: str) -> str:
+    if unknown := sorted(asked.variables.keys() - around.variables.keys()):
+        known = ", ".join(sorted(around.variables)) or "none"
+        raise Invalid(f"The agent has no variable {', '.join(unknown)}. It has {known}.", location=f"{at}.variables")
+    values = {
+        "agent": {"name": around.agent},
+        "environment": {"name": around.environment},
+        "execution": {"id": str(execution_id)},
+        "organization": {"name": around.organization},
+        "project": {"name": around.project},
+        "requested_by": requested_by,
+        "context": asked.context,
+        "variables": around.variables | asked.variables,
+    }
+    return prompts.filled(around.instructions, values, location=at)
 
 
 def _model(around: Row[Any]) -> ModelPlan:
@@ -107,4 +154,5 @@ def _model(around: Row[Any]) -> ModelPlan:
         name=f"{model['provider']}/{model['model']}",
         temperature=model.get("temperature"),
         max_tokens=model.get("max_tokens"),
+        reasoning_effort=model.get("reasoning_effort"),
     )

@@ -65,9 +65,21 @@ async def list_executions(
     agent_id: UUID | None = None,
     environment_id: UUID | None = None,
     status: Status | None = None,
+    parent_execution_id: Annotated[
+        UUID | None, Query(description="Only those that this execution has started.")
+    ] = None,
+    team_id: Annotated[UUID | None, Query(description="Only those that carried out this team.")] = None,
 ) -> list[ExecutionRead]:
     """Executions, newest first."""
-    found = await executions.listed(session, page, agent_id=agent_id, environment_id=environment_id, status=status)
+    found = await executions.listed(
+        session,
+        page,
+        agent_id=agent_id,
+        environment_id=environment_id,
+        status=status,
+        parent_execution_id=parent_execution_id,
+        team_id=team_id,
+    )
     return [
         ExecutionRead.model_validate(row | {"flow_run_url": _run_url(request, row["flow_run_id"])}) for row in found
     ]
@@ -81,9 +93,10 @@ async def get_execution(execution_id: UUID, _: MayReadExecutions, session: Db, r
 
 @router.delete("/{execution_id}", status_code=204, responses=problems(NotFound, ExecutionEnded))
 async def cancel_execution(execution_id: UUID, _: MayCancelExecutions, session: Db, dispatch: Dispatch) -> None:
-    """Cancel an execution. A running one ends as soon as its worker has stopped it."""
+    """Cancel an execution and what it has started. A running one ends as soon as its worker has stopped it."""
     execution = await executions.cancel(session, execution_id)
     after_commit(session, partial(dispatch.attend_soon, execution.organization_id, execution.id))
+    after_commit(session, dispatch.reconcile_soon)  # for what it has started
 
 
 @router.get("/{execution_id}/events", responses=problems(NotFound))

@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth.credentials import Credential
 from control_plane.auth.principals import Principal
+from control_plane.budgets import service as budgets
+from control_plane.budgets.schemas import ExecutionBudget
 from control_plane.db import pipelined
 from control_plane.environments.models import Environment
 from control_plane.events import service as events
 from control_plane.events.service import NewEvent
-from control_plane.executions import planning
+from control_plane.executions import planning, spending
 from control_plane.executions.models import Execution
+from control_plane.executions.planning import Place
 from control_plane.executions.schemas import AgentPrompt, ExecutionCreate, ExecutionInputCreate, ExecutionRead
 from control_plane.executions.state import Status, check
 from control_plane.pagination import Page
@@ -35,6 +38,8 @@ _STORE = insert(Execution.__table__).values(  # type: ignore[arg-type] # it is d
     attend_at=func.now() + DISPATCH_GRACE
 )
 
+
+_ENDED = tuple(status for status in Status if status.terminal)
 
 _TABLE = Execution.__table__
 # Of the table and not of the model, which would take SQLAlchemy a way that is twice as long.
@@ -65,34 +70,78 @@ async def start(session: AsyncSession, principal: Principal, body: ExecutionCrea
 
 async def start_prompt(session: AsyncSession, principal: Principal, agent_id: UUID, body: AgentPrompt) -> Started:
     """The same in short. Raises `NotFound`, since the agent is named by the address and not by the body."""
-    sent = {"message": body.prompt} | body.model_dump(include={"context"}, exclude_unset=True)
-    asked = ExecutionCreate(agent_id=agent_id, input=ExecutionInputCreate.model_validate(sent))
-    return await _start(session, principal, asked)
+    asked = ExecutionCreate(agent_id=agent_id, input=asked_by(body), budget=body.budget)
+    return await _start(session, principal, asked, at="body")
 
 
-async def _start(session: AsyncSession, principal: Principal, body: ExecutionCreate) -> Started:
+def asked_by(body: AgentPrompt) -> ExecutionInputCreate:
+    """The input of an execution in its long form."""
+    brought = body.model_dump(include={"context", "variables", "output_schema"}, exclude_unset=True)
+    return ExecutionInputCreate.model_validate({"message": body.prompt} | brought)
+
+
+async def _start(
+    session: AsyncSession, principal: Principal, body: ExecutionCreate, *, at: str = planning.INPUT
+) -> Started:
     place, plan = await planning.plan(
-        session, uuid4(), agent_id=body.agent_id, asked=body.input, requested_by=principal.label
+        session, uuid4(), agent_id=body.agent_id, asked=body.input, requested_by=principal.label, at=at
     )
+    return await store(
+        session,
+        place,
+        plan,
+        asked=body.input,
+        budget=body.budget,
+        workflow_type=body.workflow_type,
+        requester_credential_id=principal.credential_id,
+        requester_member_id=principal.member_id,
+    )
+
+
+async def store(
+    session: AsyncSession,
+    place: Place,
+    plan: Plan,
+    *,
+    asked: ExecutionInputCreate,
+    budget: ExecutionBudget | None = None,
+    **columns: Any,
+) -> Started:
+    """Store an execution of this plan as `pending`, with its budget and its first event. The caller has it dispatched.
+
+    `columns` are those that neither the place nor the plan knows.
+    """
     values: dict[str, Any] = {
         "id": plan.execution_id,
         "organization_id": place.organization_id,
         "project_id": place.project_id,
         "environment_id": place.environment_id,
-        "agent_id": body.agent_id,
+        "agent_id": plan.agent.id,
         "agent_version": plan.agent.version,
-        "workflow_type": body.workflow_type,
         "status": Status.PENDING,
-        "input": body.input.model_dump(mode="json", exclude_unset=True),
+        "input": asked.model_dump(mode="json", exclude_unset=True),
         "plan": plan.model_dump(mode="json"),
-        "requested_by": principal.label,
+        "requested_by": plan.requested_by,
+        "parent_execution_id": plan.parent_execution_id,
+        "depth": plan.depth,
+        "team_id": plan.team.id if plan.team else None,
+        "budget": budget.model_dump(mode="json", exclude_unset=True) if budget else None,
         "event_count": 1,
         "created_at": place.moment,
         "updated_at": place.moment,
+        **columns,
     }
     async with pipelined(session):
         # Without the unit of work of a session, which costs more than the statement.
         await session.execute(_STORE, values)
+        if budget:
+            await budgets.store_for_execution(
+                session,
+                budget,
+                organization_id=place.organization_id,
+                project_id=place.project_id,
+                execution_id=plan.execution_id,
+            )
         await events.store(
             session,
             organization_id=place.organization_id,
@@ -120,30 +169,31 @@ async def run_of(session: AsyncSession, execution: Execution) -> RunRequest:
 
 
 async def get(session: AsyncSession, execution_id: UUID, *, lock: bool = False) -> Execution:
-    """One execution, locked until the transaction ends if asked. Raises `NotFound`."""
+    """One execution, locked until the transaction ends if asked. Raises `NotFound`.
+
+    `key_share`, as in every lock of an execution: what changes a child checks its reference to the parent meanwhile.
+    """
     statement = select(Execution).where(Execution.id == execution_id)
-    execution = await session.scalar(statement.with_for_update() if lock else statement)
+    execution = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if execution is None:
         raise NotFound.of("execution", execution_id)
     return execution
 
 
-async def listed(
-    session: AsyncSession, page: Page, *, agent_id: UUID | None, environment_id: UUID | None, status: Status | None
-) -> list[dict[str, Any]]:
-    """A page of executions: of each, the columns that the API shows, by name."""
+async def listed(session: AsyncSession, page: Page, **equal: Any) -> list[dict[str, Any]]:
+    """A page of executions: of each, the columns that the API shows, by name.
+
+    `equal` are columns and what they must be; None admits everything.
+    """
     statement = _SHOWN
-    if agent_id is not None:
-        statement = statement.where(_TABLE.c.agent_id == agent_id)
-    if environment_id is not None:
-        statement = statement.where(_TABLE.c.environment_id == environment_id)
-    if status is not None:
-        statement = statement.where(_TABLE.c.status == status)
+    for name, value in equal.items():
+        if value is not None:
+            statement = statement.where(_TABLE.c[name] == value)
     return await page.fetch_columns(session, statement, _TABLE)
 
 
 async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:
-    """End an execution that no worker has claimed; ask the worker of a running one to stop.
+    """End an execution that no worker has claimed; ask the worker of a running one to stop. Its children end with it.
 
     Repeating it is harmless. Raises `ExecutionEnded` if it has ended otherwise.
     """
@@ -153,12 +203,33 @@ async def cancel(session: AsyncSession, execution_id: UUID) -> Execution:
         return execution
     if status.terminal:
         raise ExecutionEnded(f"The execution has ended as {status}; it can't be cancelled any more.")
-    if execution.cancel_requested_at is None:
-        execution.cancel_requested_at = func.clock_timestamp()
-    if status is not Status.RUNNING:
-        await end(session, execution, Status.CANCELLED, error="Cancelled before a worker had claimed it.")
+    await _stop(session, execution, "Cancelled before a worker had claimed it.")
     await session.flush()
     return execution
+
+
+async def _stop(session: AsyncSession, execution: Execution, reason: str) -> None:
+    if execution.cancel_requested_at is None:
+        execution.cancel_requested_at = func.clock_timestamp()
+    if execution.status == Status.RUNNING:
+        # Now, and not only when its worker has heard of it: what it has started needn't go on until then.
+        await _stop_children(session, execution)
+    else:
+        await end(session, execution, Status.CANCELLED, error=reason)
+
+
+async def _stop_children(session: AsyncSession, parent: Execution) -> None:
+    """Nobody waits any more for what an execution has started. Rows are locked from the top of a tree downwards."""
+    if not parent.child_count:
+        return
+    statement = (
+        select(Execution)
+        .where(Execution.parent_execution_id == parent.id, Execution.status.not_in(_ENDED))
+        .order_by(Execution.id)
+        .with_for_update(key_share=True)
+    )
+    for child in (await session.scalars(statement)).all():
+        await _stop(session, child, "Cancelled, because the execution that had started it has ended.")
 
 
 async def move(session: AsyncSession, execution: Execution, status: Status) -> None:
@@ -174,12 +245,13 @@ async def end(
     status: Status,
     *,
     response: str | None = None,
+    output: dict[str, Any] | None = None,
     error: str | None = None,
     code: str | None = None,
     usage: Usage | None = None,
     holder_lost: bool = False,
 ) -> None:
-    """Give a locked execution its last status and its last event.
+    """Give a locked execution its last status and its last event, and stop what it has started.
 
     Its token holds for another minute, in which its process tells Prefect the end, unless that was lost: then nothing
     that it may still say counts.
@@ -188,13 +260,22 @@ async def end(
     check(Status(execution.status), status)
     execution.status = status
     execution.response, execution.error, execution.error_code = response, error, code
+    execution.output = output
+    usage = await spending.counted(session, execution.id, usage)
     execution.usage = usage.model_dump() if usage else None
     execution.finished_at = func.clock_timestamp()
     execution.lease_expires_at = None
     needs_last_look = status is not Status.COMPLETED and execution.flow_run_id is not None
     execution.attend_at = func.clock_timestamp() if needs_last_look else None
-    summary = {"status": status, "response": response, "usage": execution.usage, "error": error}
+    summary = {
+        "status": status,
+        "response": response,
+        "output": output,
+        "usage": execution.usage,
+        "error": error,
+    }
     await record(session, execution, status_event(status), NewEvent(EventType.DONE, summary))
+    await _stop_children(session, execution)
     grace = timedelta() if holder_lost else _GRACE_AFTER_END
     await session.execute(
         update(Credential)

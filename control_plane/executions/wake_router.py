@@ -20,6 +20,10 @@ async def offers(
     still_valid: StillValid,
     most: Annotated[int, Query(ge=1, le=MOST_OFFERS)] = 1,
     wait_seconds: Annotated[float, Query(ge=0, le=wake.LONGEST_WAIT.total_seconds(), allow_inf_nan=False)] = 0,
+    *,
+    in_place: Annotated[
+        bool, Query(description="Only what can run in the place of an execution that this worker carries out already.")
+    ] = False,
 ) -> Offers:
     """The executions that wait for a worker of this environment; waits for the first one if there is none."""
 
@@ -28,5 +32,7 @@ async def offers(
 
     database: Database = request.app.state.database
     notifications: Notifications = request.app.state.notifications
-    found = await wake.wait(database, notifications, worker, most=most, seconds=wait_seconds, present=present)
+    found = await wake.wait(
+        database, notifications, worker, most=most, seconds=wait_seconds, in_place=in_place, present=present
+    )
     return Offers(offers=found)

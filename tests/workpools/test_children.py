@@ -116,6 +116,19 @@ async def test_children_can_be_killed_with_all_that_they_have_started(workshop: 
     assert await child.ended == -signal.SIGKILL
 
 
+async def test_one_beyond_those_that_are_ready_is_forked_and_not_replaced(workshop: Workshop) -> None:
+    taken = [await workshop.child() for _ in range(2)]
+    children = workshop.children
+
+    async with asyncio.timeout(60):
+        beyond = await children.take(beyond=True)
+    children.kill(beyond)
+    await beyond.ended
+
+    assert beyond not in taken
+    assert set(children._children.values()) == set(taken)
+
+
 WORKER = """
 import asyncio, os
 from workpools.children import Children

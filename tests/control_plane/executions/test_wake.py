@@ -40,7 +40,8 @@ async def test_a_worker_is_told_at_once_of_what_waits_already(acme: Tenant) -> N
 
     told = await acme.worker.get("/worker/queues/current/offers", params={"most": 1})
 
-    assert told.json() == {"offers": [{"execution_id": first["id"], "flow_run_id": first["flow_run_id"]}]}
+    offer = {"execution_id": first["id"], "flow_run_id": first["flow_run_id"], "in_place_of": None}
+    assert told.json() == {"offers": [offer]}
     assert second["id"] != first["id"]
 
 
