@@ -15,7 +15,7 @@ demo: $(VENV)/ready ## Watch a governed execution happen for real
 	@$(BIN)/python examples/demo.py
 
 dev: $(VENV)/ready ## Start everything on this machine and keep it up
-	@$(BIN)/control-plane dev
+	@CONTROL_PLANE_WORKER_REHEARSE=kubernetes,github,slack $(BIN)/control-plane dev
 
 test: $(VENV)/ready ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile

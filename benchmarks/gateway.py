@@ -92,7 +92,7 @@ async def _measured(stack: Stack, tenant: Tenant, direct: _Door) -> list[Figure]
     async with _executions(stack, tenant, direct) as doors, httpx.AsyncClient(timeout=60, trust_env=False) as http:
         through, paced, short = doors
         progress(f"{CALLS} calls directly and through the gateway")
-        firsts = {True: [], False: []}
+        firsts: dict[bool, list[float]] = {True: [], False: []}
         for number in range(WARM_UP + CALLS):
             for is_direct, door in ((True, direct), (False, through)):
                 first = await _first(http, door.asked(AT_ONCE))

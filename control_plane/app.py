@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -24,6 +25,7 @@ from control_plane import (
     validation,
 )
 from control_plane import settings as configuration
+from control_plane.agent_tools.server import McpServer
 from control_plane.audit.requests import record_presence, record_request
 from control_plane.auth import local_issuer_router, oidc_sign_in, sign_in_router
 from control_plane.auth.credentials import Authenticator, Hasher
@@ -32,8 +34,12 @@ from control_plane.auth.members import MemberDirectory
 from control_plane.db import Database
 from control_plane.events.notifications import Notifications
 from control_plane.executions.dispatch import Dispatcher
-from control_plane.llm.gateway import warm_up
+from control_plane.llm import connections as model_connections
+from control_plane.llm.loading import warm_up
+from control_plane.llm.metering import Metering
+from control_plane.llm.server_directory import ServerDirectory
 from control_plane.middleware import CORS, BodyLimit, HeaderLimit, NotKept, RequestId
+from control_plane.model_providers.directory import OrganizationDirectory
 from control_plane.prefect_gateway.gateway import Gateway
 from control_plane.prefect_gateway.scope import Scopes
 from control_plane.prefect_gateway.upstream import Upstream
@@ -63,7 +69,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
         docs_url=None,  # see reference_pages
         redoc_url=None,
         lifespan=_lifespan,
-        generate_unique_id_function=lambda route: route.name.removeprefix("_"),
+        generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings
     app.state.local_issuer = LocalIssuer.of(settings)
@@ -78,7 +84,7 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     for trouble in (OperationalError, InterfaceError, PoolExhausted):
         app.add_exception_handler(trouble, _render_database_trouble)
     app.add_exception_handler(ProgrammingError, _render_row_refused)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, artifacts=settings.max_artifact_bytes)
     if settings.rate_limit:
         app.add_middleware(RateLimits, rate=settings.rate_limit, burst=settings.rate_limit_burst)
     if settings.cors_origins:
@@ -96,6 +102,10 @@ def create_app(settings: Settings | None = None, *, orchestrator: Orchestrator |
     app.add_api_route("/health", _health, tags=["operations"])
     app.add_api_route("/ready", _ready, tags=["operations"], response_model=None)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name.removeprefix("_")
 
 
 def _orchestrator(settings: Settings) -> Orchestrator:
@@ -139,6 +149,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.run_history, state.run_history_events = RunHistory(readers), Events(readers)
         state.run_history_pages = Pages()
         state.run_history_scopes = RunHistoryScopes(state.database)
+        state.metering = Metering(state.database)
+        stack.push_async_callback(state.metering.stop)
+        state.model_gateway = await stack.enter_async_context(
+            model_connections.opened(
+                OrganizationDirectory(
+                    state.database, state.keyring, ServerDirectory.of(settings), shared=settings.shared_model_keys
+                ),
+                state.metering,
+                private_allowed=settings.private_model_providers,
+            )
+        )
+        state.agent_tools = McpServer()
+        stack.push_async_callback(state.agent_tools.stop)
         state.policy_engine = await stack.enter_async_context(RegorusEngine())
         state.notifications = Notifications(url, waking.CHANNEL)
         await state.notifications.start()

@@ -12,7 +12,7 @@ from functools import cache
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
 import httpx
@@ -24,6 +24,8 @@ from tenacity import (
 )
 
 from control_plane import __version__
+from control_plane.wire.artifacts import KeptArtifact
+from control_plane.wire.children import CallableAgents, Child, ChildRequest
 from control_plane.wire.executions import (
     Claim,
     ClaimRequest,
@@ -38,6 +40,7 @@ from control_plane.wire.joining import HeartbeatAnswer, JoinRequest, SessionRene
 from control_plane.wire.mending import mended
 from control_plane.wire.model import WireModel
 from control_plane.wire.plan import Plan
+from control_plane.wire.secrets import ReleasedSecret, SecretRequest
 
 API_PREFIX = "/api/v1"
 USER_AGENT = f"agent-control-plane/{__version__}"
@@ -154,9 +157,12 @@ class WorkerClient:
         answer = await self._send("POST", f"/executions/{execution_id}/claim", request.model_dump(mode="json"))
         return Claim.model_validate_json(answer)
 
-    async def offers(self, *, most: int, wait_seconds: float) -> list[Offer]:
-        """What there is to claim in the environment, as soon as there is something; nothing after `wait_seconds`."""
-        path = f"/queues/current/offers?most={most}&wait_seconds={wait_seconds}"
+    async def offers(self, *, most: int, wait_seconds: float, in_place: bool = False) -> list[Offer]:
+        """What there is to claim in the environment, as soon as there is something; nothing after `wait_seconds`.
+
+        `in_place`: only what may take the place of an execution that this worker carries out, which waits for it.
+        """
+        path = f"/queues/current/offers?most={most}&wait_seconds={wait_seconds}{'&in_place=true' if in_place else ''}"
         return Offers.model_validate_json(await self._send("GET", path, answered_within=wait_seconds + 10.0)).offers
 
     async def plan(self, execution_id: UUID) -> Plan:
@@ -177,8 +183,45 @@ class WorkerClient:
         """Say how the execution ended."""
         await self._send("POST", f"/executions/{execution_id}/finish", finish.model_dump(mode="json"))
 
+    async def callable_agents(self, execution_id: UUID) -> CallableAgents:
+        """The agents that the execution may ask."""
+        return CallableAgents.model_validate_json(await self._send("GET", f"/executions/{execution_id}/agents"))
+
+    async def start_child(self, execution_id: UUID, request: ChildRequest) -> Child:
+        """Ask another agent. The same `key` gets the same execution again."""
+        answer = await self._send("POST", f"/executions/{execution_id}/children", request.model_dump(mode="json"))
+        return Child.model_validate_json(answer)
+
+    async def child(self, execution_id: UUID, child_id: UUID, *, wait_seconds: float) -> Child:
+        """An execution that this one has started, once it has ended, or as it stands after `wait_seconds`."""
+        path = f"/executions/{execution_id}/children/{child_id}?wait_seconds={wait_seconds}"
+        return Child.model_validate_json(await self._send("GET", path, answered_within=wait_seconds + 10.0))
+
+    async def cancel_child(self, execution_id: UUID, child_id: UUID) -> Child:
+        """Stop an execution that this one has started."""
+        return Child.model_validate_json(await self._send("DELETE", f"/executions/{execution_id}/children/{child_id}"))
+
+    async def secret(self, execution_id: UUID, request: SecretRequest) -> str:
+        """The value of a secret, for a tool that runs."""
+        answer = await self._send("POST", f"/executions/{execution_id}/secrets", request.model_dump(mode="json"))
+        return ReleasedSecret.model_validate_json(answer).value
+
+    async def keep(
+        self, execution_id: UUID, content: bytes, *, key: str, name: str, media_type: str, fence: int
+    ) -> UUID:
+        """Store an artifact; its id. Under the same key it is stored once."""
+        query = urlencode({"key": key, "name": mended(name), "media_type": media_type, "fence": fence})
+        answer = await self._send("POST", f"/executions/{execution_id}/artifacts?{query}", content=content)
+        return KeptArtifact.model_validate_json(answer).id
+
     async def _send(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, answered_within: float = _ANSWER_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        content: bytes | None = None,
+        answered_within: float = _ANSWER_SECONDS,
     ) -> bytes:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unreachable),
@@ -190,7 +233,8 @@ class WorkerClient:
                 sent_at = time.monotonic()
                 try:
                     timeout = httpx.Timeout(answered_within, connect=_CONNECT_SECONDS)
-                    response = await self._http.request(method, path, json=mended(body), timeout=timeout)
+                    sent: dict[str, Any] = {"json": mended(body)} if content is None else {"content": content}
+                    response = await self._http.request(method, path, timeout=timeout, **sent)
                 except httpx.TransportError as error:
                     raise Unreachable(
                         f"The control plane at {self._http.base_url.host} doesn't answer ({type(error).__name__})."

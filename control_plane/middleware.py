@@ -93,19 +93,26 @@ class HeaderLimit:
 
 
 class BodyLimit:
-    """Refuse bodies over `limit` bytes with 413, by their declared length or, without one, as they arrive."""
+    """Refuse bodies over `limit` bytes with 413, by their declared length or, without one, as they arrive.
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    `artifacts` is the limit for those of workers that are files.
+    """
+
+    FILES: ClassVar = re.compile(r"/api/v1/worker/executions/[^/]+/artifacts")
+
+    def __init__(self, app: ASGIApp, *, limit: int, artifacts: int) -> None:
         self.app = app
         self.limit = limit
+        self.artifacts = artifacts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        problem = BodyTooLarge(f"The body is larger than {self.limit} bytes, the most this server accepts.")
+        limit = self.artifacts if self.FILES.fullmatch(scope["path"]) else self.limit
+        problem = BodyTooLarge(f"The body is larger than {limit} bytes, the most this server accepts.")
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.limit:
+        if declared.isdecimal() and int(declared) > limit:
             await send_problem(send, scope=scope, problem=problem)
             return
         received = 0
@@ -115,7 +122,7 @@ class BodyLimit:
             nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.limit:
+            if received > limit:
                 refused = True
                 raise problem
             return message

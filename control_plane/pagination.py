@@ -1,12 +1,13 @@
 """Lists, newest first, one page at a time, by keyset: page 10,000 costs what page 1 costs."""
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from sqlalchemy import FromClause, Select, tuple_
+from sqlalchemy import FromClause, Select, Subquery, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -70,6 +71,18 @@ class Page:
             self._link(str(getattr(rows[-1], number.key)))
         return rows
 
+    async def fetch_keyed(self, session: AsyncSession, rows: Subquery) -> list[Mapping[str, Any]]:
+        """The same for rows without an id: the newest `moment` first, and of one moment in the order of their `key`."""
+        statement = select(rows)
+        if self._cursor:
+            statement = statement.where(tuple_(rows.c.moment, rows.c.key) < _decode_key(self._cursor))
+        statement = statement.order_by(rows.c.moment.desc(), rows.c.key.desc()).limit(self.limit + 1)
+        found = [row._mapping for row in await session.execute(statement)]  # noqa: SLF001 - how SQLAlchemy names it
+        if len(found) > self.limit:
+            found.pop()
+            self._link(f"{found[-1]['moment'].isoformat()}|{found[-1]['key']}")
+        return [dict(row) for row in found]
+
     def _link(self, last: str) -> None:
         cursor = base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
         following = self._request.url.include_query_params(cursor=cursor)
@@ -80,6 +93,14 @@ def _decode(cursor: str) -> tuple[datetime, UUID]:
     try:
         moment, identity = _text(cursor).split("|")
         return datetime.fromisoformat(moment).astimezone(UTC), UUID(identity)
+    except (ValueError, OverflowError) as error:
+        raise _not_ours() from error
+
+
+def _decode_key(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, key = _text(cursor).split("|")
+        return datetime.fromisoformat(moment).astimezone(UTC), key.replace("\x00", "")
     except (ValueError, OverflowError) as error:
         raise _not_ours() from error
 

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from control_plane.client import is_on_this_machine
+from control_plane.wire.artifacts import MOST_BYTES
 from control_plane.wire.executions import LEAST_BODY_BYTES
 
 SigningAlgorithm = Literal[
@@ -211,8 +212,20 @@ class Settings(BaseSettings):
     execution_token_lifetime: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
     """Upper bound of one claim; the token dies earlier when the execution ends."""
 
+    child_depth: int = Field(default=3, ge=0, le=10)
+    """How many executions may stand above one another: an agent asks another, which asks a third. 0: none asks."""
+
+    children_per_execution: int = Field(default=20, ge=0, le=1_000)
+    """How many executions of other agents one execution may start."""
+
+    executions_per_tree: int = Field(default=100, ge=0, le=10_000)
+    """How many executions one that people have started may lead to, with all that those start."""
+
     max_body_bytes: int = Field(default=1_048_576, ge=LEAST_BODY_BYTES)
     """Larger request bodies are refused with 413. At least as many as a worker may send in one report."""
+
+    max_artifact_bytes: int = Field(default=10_485_760, ge=0, le=MOST_BYTES)
+    """The largest file that an execution may keep as an artifact; all of its artifacts may have 20 times as many."""
 
     rate_limit: float = Field(default=100.0, ge=0, le=1_000_000)
     """Requests a second that one credential may send to one API process in the long run. 0: no limit."""
@@ -222,6 +235,24 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_origins)] = None
     """Web origins, separated by commas, whose scripts may call this API: `https://console.example.com`. Unset: none."""
+
+    litellm_api_url: HttpUrl | None = Field(
+        default=None, validation_alias=AliasChoices("CONTROL_PLANE_LITELLM_API_URL", "LITELLM_API_URL")
+    )
+    """An external LiteLLM proxy, which then answers for all models that no organization has a provider for, in place of
+    the keys in this server's environment."""
+
+    litellm_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("CONTROL_PLANE_LITELLM_API_KEY", "LITELLM_API_KEY")
+    )
+    """What that proxy asks for."""
+
+    shared_model_keys: bool = True
+    """Whether organizations may call models with the keys in this server's environment, or through `litellm_api_url`.
+    Set it to false where tenants should pay for themselves."""
+
+    private_model_providers: bool = False
+    """Whether the providers of organizations may be at addresses that are not public, such as those of this network."""
 
     stream_keepalive: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(milliseconds=50))
     """How often an idle event stream sends a comment so that proxies keep it open."""

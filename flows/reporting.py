@@ -32,6 +32,8 @@ transaction. What somebody waits for leaves at once."""
 LONGEST_PAUSE_SECONDS = 0.5
 """A control plane that takes longer for a report than that pause is busy, and is left alone for as long as it took."""
 
+_CHUNKS = frozenset({EventType.MESSAGE_CHUNK, EventType.THINKING_CHUNK})
+
 _DATA = TypeAdapter(dict[str, JsonValue], config=ConfigDict(hide_input_in_errors=True))
 
 
@@ -172,7 +174,7 @@ def _event(kind: EventType, data: dict[str, JsonValue]) -> _Event:
 
 def _merged(last: _Event, event: _Event) -> _Event | None:
     """Two chunks of the same message that waited together, as one; None if these aren't such."""
-    if not last.kind == event.kind == EventType.MESSAGE_CHUNK:
+    if last.kind != event.kind or event.kind not in _CHUNKS:
         return None
     before, after = last.data["data"], event.data["data"]
     if not isinstance(before, dict) or not isinstance(after, dict) or before["message_id"] != after["message_id"]:

@@ -3,15 +3,23 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 from control_plane.client import API_PREFIX, ControlPlaneError, Refused, WorkerClient
 from control_plane.wire.executions import MAX_BATCH_BYTES, Claim, EventType, FinalStatus, Finish, Usage
 from control_plane.wire.plan import Plan
-from flows.fitting import MAX_ERROR_BYTES, cut
+from flows import structured_output
+from flows.dialogue import Dialogue
+from flows.fitting import MAX_ERROR_BYTES, cut, size
 from flows.lease import Lease, LeaseLost, is_lost
 from flows.origin import origin
+from flows.provisions import ControlPlaneProvisions
 from flows.reporting import Reporter
-from flows.runtimes.protocol import GovernedTool, ModelEndpoint, RunFailed, RunResult, load
+from flows.runtimes.installed import load
+from flows.runtimes.protocol import Conversation, ModelEndpoint, RunFailed, Setup
+from flows.system_prompt import system_prompt
 from flows.tool_calls import ToolCalls
 from flows.workspace import sweep, workspace
 from policies.regorus_engine import RegorusEngine
@@ -20,6 +28,16 @@ from toolsets.registry import Registry, ToolsetNotFound
 logger = logging.getLogger(__name__)
 
 _UNEXPECTED = "The execution failed unexpectedly. The log of the worker says where."
+
+
+_MOST_OUTPUT_BYTES = MAX_BATCH_BYTES // 2
+"""Of a structured answer, which is told as text, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    response: str
+    output: dict[str, JsonValue] | None = None
 
 
 class Work:
@@ -32,8 +50,9 @@ class Work:
         self._id = claim.execution_id
         self._reporter = Reporter(client, self._id, fence=claim.fence)
         self._lease: Lease | None = None
-        self._task: asyncio.Task[RunResult] | None = None
+        self._task: asyncio.Task[_Answer] | None = None
         self._calls: ToolCalls | None = None
+        self._dialogue: Dialogue | None = None
 
     def lease(self, *, confirmed_at: float) -> Lease:
         """The lease that this work depends on. Enter it before anything else is done."""
@@ -64,7 +83,7 @@ class Work:
         self._reporter.abandon(LeaseLost())
         self._stop()
 
-    async def _judged(self, work: "asyncio.Task[RunResult]") -> Finish | None:
+    async def _judged(self, work: "asyncio.Task[_Answer]") -> Finish | None:
         try:
             result = await work
         except asyncio.CancelledError:
@@ -80,7 +99,7 @@ class Work:
         except RunFailed as failure:
             logger.error("execution %s failed: %s", self._id, failure.code)  # noqa: TRY400 - its text isn't for the log
             return self._finish(FinalStatus.FAILED, error=str(failure), code=failure.code)
-        return self._finish(FinalStatus.COMPLETED, response=result.response, usage=result.usage)
+        return self._finish(FinalStatus.COMPLETED, response=result.response, output=result.output)
 
     def _untold(self, error: ControlPlaneError) -> Finish | None:
         if not isinstance(error, Refused):
@@ -97,21 +116,24 @@ class Work:
         status: FinalStatus,
         *,
         response: str | None = None,
+        output: dict[str, JsonValue] | None = None,
         error: str | None = None,
         code: str | None = None,
-        usage: Usage | None = None,
     ) -> Finish:
         made = self._calls.made if self._calls else 0
+        usage = self._dialogue.usage if self._dialogue else Usage()
+        room = MAX_BATCH_BYTES - (size(output) if output else 0)
         return Finish(
             fence=self._claim.fence,
             status=status,
-            response=None if response is None else cut(response, MAX_BATCH_BYTES),
+            response=None if response is None else cut(response, room),
+            output=output,
             error=None if error is None else cut(error, MAX_ERROR_BYTES),
             code=code,
-            usage=(usage or Usage()).model_copy(update={"tool_calls": made}),
+            usage=usage.model_copy(update={"tool_calls": made}),
         )
 
-    async def _run(self) -> RunResult:
+    async def _run(self) -> _Answer:
         async with self._reporter as reporter:
             try:
                 plan = self._claim.plan or await self._client.plan(self._id)
@@ -125,7 +147,7 @@ class Work:
                 await reporter.emit(EventType.ERROR, {"error": cut(str(failure), MAX_ERROR_BYTES)})
                 raise failure from error
 
-    async def _within_limit(self, plan: Plan, reporter: Reporter) -> RunResult:
+    async def _within_limit(self, plan: Plan, reporter: Reporter) -> _Answer:
         seconds = plan.limits.execution_seconds
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -147,22 +169,53 @@ class Work:
                 logger.error("execution %s failed unexpectedly\n%s", self._id, origin(error))
                 return RunFailed(_UNEXPECTED, code="internal_error")
 
-    async def _converse(self, plan: Plan, reporter: Reporter) -> RunResult:
-        endpoint = ModelEndpoint(openai_url=f"{self._url}{API_PREFIX}/llm/openai/v1", token=self._claim.execution_token)
+    async def _converse(self, plan: Plan, reporter: Reporter) -> _Answer:
         # What loads foreign code or walks over folders may take long, and others must be heard meanwhile.
         runtime = await asyncio.to_thread(load, plan.agent.agent_type)
         await asyncio.to_thread(sweep)
-        with workspace(f"{self._id}-{self._claim.fence}") as folder:
+        name = f"{self._id}-{self._claim.fence}"
+        with workspace(name) as folder, workspace(f"{name}-runtime") as own_folder:
             # Its process starts with the first decision: many a conversation needs none.
             async with aclosing(RegorusEngine()) as engine:
-                self._calls = ToolCalls(plan, engine, reporter.emit, self._told, folder)
-                tools = await asyncio.to_thread(_governed, self._calls)
-                return await runtime.run(plan, tools=tools, endpoint=endpoint, emit=reporter.emit)
+                provisions = ControlPlaneProvisions(self._client, self._id, fence=self._claim.fence)
+                self._calls = ToolCalls(plan, engine, reporter.emit, self._told, folder, provisions)
+                async with self._calls.opened(await asyncio.to_thread(Registry)) as tools:
+                    self._dialogue = Dialogue(
+                        tools, emit=reporter.emit, max_turns=plan.limits.max_turns, history=plan.input.history
+                    )
+                    setup = Setup(
+                        agent=plan.agent.name,
+                        instructions=system_prompt(plan),
+                        model=plan.model,
+                        tools=self._dialogue.tools,
+                        endpoint=self._endpoint(),
+                        folder=own_folder,
+                    )
+                    async with runtime.open(setup) as conversation:
+                        return await _answer(plan, self._dialogue, conversation)
+
+    def _endpoint(self) -> ModelEndpoint:
+        gateway = f"{self._url}{API_PREFIX}/llm"
+        return ModelEndpoint(
+            openai_url=f"{gateway}/openai/v1",
+            anthropic_url=f"{gateway}/anthropic",
+            token=self._claim.execution_token,
+        )
 
     async def _told(self) -> None:
         await self._reporter.flush()
         self._held.check()
 
 
-def _governed(calls: ToolCalls) -> list[GovernedTool]:
-    return calls.govern(Registry())
+async def _answer(plan: Plan, dialogue: Dialogue, conversation: Conversation) -> _Answer:
+    response = await dialogue.say(conversation, plan.input.message)
+    if plan.output_schema is None:
+        return _Answer(response)
+    response, output = await structured_output.fitted(dialogue, conversation, response, plan.output_schema)
+    if size(output) > _MOST_OUTPUT_BYTES:
+        raise RunFailed(
+            f"The answer has {size(output)} bytes. The most that can be kept of one is {_MOST_OUTPUT_BYTES}: let the"
+            " agent answer with less, or write into a file.",
+            code="output_too_long",
+        )
+    return _Answer(response, output)

@@ -30,12 +30,18 @@ class AgentInput(_Part):
 
 
 class ExecutionInput(_Part):
-    """The execution it happens in, and what its requester said. Nothing here was written by the model."""
+    """The execution it happens in, and what its requester said. Nothing here was written by its model.
+
+    If another execution has started it, that is its parent, whose model wrote the message and may have added to the
+    context; `requested_by` is still whoever started the first one. `depth` is how many stand above it.
+    """
 
     id: UUID
     requested_by: str
     message: str
     context: dict[str, JsonValue]
+    parent_execution_id: UUID | None = None
+    depth: int = 0
 
 
 class ToolInput(_Part):
@@ -75,6 +81,8 @@ class DecisionInput(_Part):
                 requested_by=plan.requested_by,
                 message=plan.input.message,
                 context=plan.input.context,
+                parent_execution_id=plan.parent_execution_id,
+                depth=plan.depth,
             ),
             tool=tool,
         )

@@ -16,15 +16,17 @@ from psycopg import sql
 import migrations
 from control_plane.db import Database
 from control_plane.embedded.postgres import DATABASE, LOGIN, OWNER, Postgres
-from control_plane.llm import gateway
+from control_plane.llm import loading
 from control_plane.settings import Settings
+from tests.furnished import PASSWORD, Furnished, create_database, settings_on
 from tests.orchestrator import FakeOrchestrator
 from tests.prefect_stage import prefect_server, stage  # noqa: F401 - fixtures
+from tests.provider.fixtures import provider, provider_server  # noqa: F401 - fixtures
 from tests.serving import api_server
-from tests.tenants import ENCRYPTION_KEY, OPERATOR_KEY, Tenant, create_tenant
+from tests.tenants import OPERATOR_KEY, Tenant, at_work
 
 KINDS = {"unit", "integration", "journey"}
-_PASSWORD = "only-on-loopback"
+TENANTS = frozenset({"acme", "globex"})
 _numbers = count(1)
 
 
@@ -50,10 +52,10 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server whose database `control_plane` is migrated: the template of all others."""
     folder = tmp_path_factory.mktemp("postgres")
-    server = Postgres.start(folder / "data", log=folder / "postgres.log", password=_PASSWORD, durable=False)
+    server = Postgres.start(folder / "data", log=folder / "postgres.log", password=PASSWORD, durable=False)
     try:
-        server.ensure_database(owner_password=_PASSWORD, login_password=_PASSWORD)
-        migrations.upgrade(server.url(login=OWNER, password=_PASSWORD, database=DATABASE), grant_to=LOGIN)
+        server.ensure_database(owner_password=PASSWORD, login_password=PASSWORD)
+        migrations.upgrade(server.url(login=OWNER, password=PASSWORD, database=DATABASE), grant_to=LOGIN)
         yield server
     finally:
         server.stop()
@@ -81,16 +83,11 @@ class TestDatabase:
 @contextmanager
 def _created(server: Postgres, *, template: str) -> Iterator[TestDatabase]:
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
-                sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)
-            )
-        )
+    create_database(server, name, template=template)
     try:
         yield TestDatabase(
-            url=server.url(login=LOGIN, password=_PASSWORD, database=name),
-            owner_url=server.url(login=OWNER, password=_PASSWORD, database=name),
+            url=server.url(login=LOGIN, password=PASSWORD, database=name),
+            owner_url=server.url(login=OWNER, password=PASSWORD, database=name),
             superuser_url=server.url(database=name),
         )
     finally:
@@ -105,10 +102,25 @@ def empty_database(postgres: Postgres) -> Iterator[TestDatabase]:
         yield created
 
 
+@pytest.fixture(scope="session")
+def furnished(postgres: Postgres, _litellm: None) -> Furnished:
+    """Templates with tenants in them."""
+    return Furnished(postgres)
+
+
 @pytest.fixture
-def test_database(postgres: Postgres) -> Iterator[TestDatabase]:
-    """A migrated database of this test alone."""
-    with _created(postgres, template=DATABASE) as created:
+def founded(request: pytest.FixtureRequest) -> frozenset[str]:
+    """The tenants that a test asks for."""
+    return TENANTS & frozenset(request.fixturenames)
+
+
+@pytest.fixture
+async def test_database(
+    request: pytest.FixtureRequest, postgres: Postgres, founded: frozenset[str]
+) -> AsyncIterator[TestDatabase]:
+    """A migrated database of this test alone, in which the tenants are that it asks for."""
+    template = await request.getfixturevalue("furnished").template(founded) if founded else DATABASE
+    with _created(postgres, template=template) as created:
         yield created
 
 
@@ -125,19 +137,13 @@ def _litellm() -> None:
     """LiteLLM, which a server loads when it starts: it warns while it is imported, and an import happens once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gateway.loaded()
+        loading.loaded()
 
 
 @pytest.fixture
 def settings(test_database: TestDatabase, _litellm: None) -> Settings:
     """Settings of an API server on this test's database. Copy it with changes: `settings.model_copy(update=…)`."""
-    return Settings(
-        database_url=test_database.url,
-        secret_key="a-secret-key-of-the-tests-0123456789",
-        operator_key=OPERATOR_KEY,
-        encryption_keys=ENCRYPTION_KEY,
-        rate_limit=0,
-    )
+    return settings_on(test_database.url)
 
 
 @pytest.fixture
@@ -154,16 +160,16 @@ async def api_url(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIt
 
 
 @pytest.fixture
-async def acme(api_url: str) -> AsyncIterator[Tenant]:
+async def acme(api_url: str, furnished: Furnished, founded: frozenset[str]) -> AsyncIterator[Tenant]:
     """An organization with a project, an environment and an agent."""
-    async with create_tenant(api_url, "acme") as tenant:
+    async with at_work(api_url, furnished.tenant(founded, "acme")) as tenant:
         yield tenant
 
 
 @pytest.fixture
-async def globex(api_url: str) -> AsyncIterator[Tenant]:
+async def globex(api_url: str, furnished: Furnished, founded: frozenset[str]) -> AsyncIterator[Tenant]:
     """Another organization on the same server."""
-    async with create_tenant(api_url, "globex") as tenant:
+    async with at_work(api_url, furnished.tenant(founded, "globex")) as tenant:
         yield tenant
 
 

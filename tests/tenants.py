@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from control_plane.client import trusted
+
 OPERATOR_KEY = "operator-key-of-the-tests-0123456789"
 ENCRYPTION_KEY = "ZW5jcnlwdGlvbi1rZXktb2YtdGhlLXRlc3RzLTAxMjM="
 
@@ -58,7 +60,11 @@ class Tenant:
 def client(api_url: str, key: str) -> httpx.AsyncClient:
     """A client of the REST API with one credential."""
     return httpx.AsyncClient(
-        base_url=f"{api_url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+        base_url=f"{api_url}/api/v1",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,
+        trust_env=False,
+        verify=trusted(),
     )
 
 
@@ -70,8 +76,19 @@ async def created(client: httpx.AsyncClient, path: str, body: dict[str, Any]) ->
     return answer
 
 
-@asynccontextmanager
-async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A tenant whose worker has not joined yet, as the API returned it: what outlives the server that made it."""
+
+    api_key: str
+    worker_key: str
+    organization: dict[str, Any]
+    project: dict[str, Any]
+    environment: dict[str, Any]
+    agent: dict[str, Any]
+
+
+async def found_tenant(api_url: str, slug: str) -> Founded:
     """A new organization with everything that it takes to start executions."""
     async with client(api_url, OPERATOR_KEY) as operator:
         organization = await created(operator, "/organizations", {"name": slug.title(), "slug": slug})
@@ -100,17 +117,37 @@ async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
                 "policies": ["no_destructive_tools"],
             },
         )
-        async with client(api_url, worker_key["key"]) as joining:
-            session = await created(joining, f"/work-pools/{environment['work_pool']}/start", JOINING)
-        async with client(api_url, session["session_token"]) as worker:
-            yield Tenant(
-                client=member,
-                worker=worker,
-                api_key=issued["key"],
-                worker_key=worker_key["key"],
-                session=session,
-                organization=organization,
-                project=project,
-                environment=environment,
-                agent=agent,
-            )
+    return Founded(
+        api_key=issued["key"],
+        worker_key=worker_key["key"],
+        organization=organization,
+        project=project,
+        environment=environment,
+        agent=agent,
+    )
+
+
+@asynccontextmanager
+async def at_work(api_url: str, founded: Founded) -> AsyncIterator[Tenant]:
+    """A tenant on a running server: its clients, and a worker that joins now."""
+    async with client(api_url, founded.worker_key) as joining:
+        session = await created(joining, f"/work-pools/{founded.environment['work_pool']}/start", JOINING)
+    async with client(api_url, founded.api_key) as member, client(api_url, session["session_token"]) as worker:
+        yield Tenant(
+            client=member,
+            worker=worker,
+            api_key=founded.api_key,
+            worker_key=founded.worker_key,
+            session=session,
+            organization=founded.organization,
+            project=founded.project,
+            environment=founded.environment,
+            agent=founded.agent,
+        )
+
+
+@asynccontextmanager
+async def create_tenant(api_url: str, slug: str) -> AsyncIterator[Tenant]:
+    """A new organization at work."""
+    async with at_work(api_url, await found_tenant(api_url, slug)) as tenant:
+        yield tenant

@@ -29,8 +29,8 @@ async def record_request(
     request: Request, response: Response, *, session: AsyncSession, principal: Principal, permission: Permission
 ) -> None:
     """Write down a change that a person's request has made, in the transaction that made it; and who exports it all."""
-    # A POST that only needs a permission to read is a dry run.
-    reading = request.method in _READING or permission.endswith(":read")
+    # A POST that only needs a permission to read is a dry run. One that can do several things says what it did.
+    reading = request.method in _READING or permission.endswith(":read") or getattr(request.state, "reading", False)
     if permission in _OF_MACHINES or (reading and permission is not Permission.ORGANIZATIONS_EXPORT):
         return
     if _template(request) in _SIGNS_OF_LIFE:

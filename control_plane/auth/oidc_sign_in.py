@@ -15,6 +15,7 @@ from control_plane.auth.oidc import Identity, Tokens, Trusted
 from control_plane.auth.oidc_code_flow import CodeFlow
 from control_plane.auth.oidc_keys import ProviderKeys
 from control_plane.auth.principals import Principal
+from control_plane.client import trusted as certificates
 from control_plane.problems import Forbidden
 from control_plane.settings import OidcIssuer
 
@@ -98,7 +99,7 @@ async def opened(
 ) -> AsyncIterator[SignIn]:
     """Sign-in by the providers of the settings and the local issuer."""
     # Not following redirects: where keys come from is for the discovery document alone to say.
-    async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as http:
+    async with httpx.AsyncClient(timeout=5.0, follow_redirects=False, verify=certificates()) as http:
         keys = {one.issuer: ProviderKeys(one.issuer, http) for one in issuers}
         trusted = [
             Trusted(

@@ -36,11 +36,19 @@ class Permission(StrEnum):
     WORKERS_JOIN = "workers:join"
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
+    MODEL_PROVIDERS_READ = "model_providers:read"
+    MODEL_PROVIDERS_WRITE = "model_providers:write"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
     POLICY_BINDINGS_READ = "policy_bindings:read"
     POLICY_BINDINGS_WRITE = "policy_bindings:write"
+    BUDGETS_READ = "budgets:read"
+    BUDGETS_WRITE = "budgets:write"
+    BUDGETS_IMPOSE = "budgets:impose"
+    USAGE_READ = "usage:read"
     TOOLSETS_READ = "toolsets:read"
+    TOOLSET_CONFIGS_READ = "toolset_configs:read"
+    TOOLSET_CONFIGS_WRITE = "toolset_configs:write"
     SECRETS_READ = "secrets:read"
     SECRETS_WRITE = "secrets:write"
     EXECUTIONS_READ = "executions:read"
@@ -60,10 +68,11 @@ OPERATOR = frozenset(
         Permission.ORGANIZATIONS_READ,
         Permission.ORGANIZATIONS_DELETE,
         Permission.ORGANIZATIONS_BOOTSTRAP,
+        Permission.BUDGETS_IMPOSE,
     }
 )
-"""The person who runs the installation: makes organizations, lets their first owner in, deletes them, and sees nothing
-else."""
+"""The person who runs the installation: makes organizations, lets their first owner in, limits what they may use,
+deletes them, and sees nothing else."""
 
 WORKER_KEY = frozenset({Permission.WORKERS_JOIN})
 """What a worker is started with, a worker key or a join token: it opens a session and keeps it alive."""
@@ -78,7 +87,7 @@ MEMBER = (
     frozenset(Permission)
     - WORKER_SESSION
     - EXECUTION
-    - {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
+    - {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP, Permission.BUDGETS_IMPOSE}
 )
 """Everything a role may hold, for members, service accounts and API keys."""
 
@@ -101,7 +110,10 @@ IN_PROJECTS = frozenset(
         Permission.AGENTS_WRITE,
         Permission.POLICIES_READ,
         Permission.POLICY_BINDINGS_READ,
+        Permission.BUDGETS_READ,
+        Permission.USAGE_READ,
         Permission.TOOLSETS_READ,
+        Permission.TOOLSET_CONFIGS_READ,
         Permission.SECRETS_READ,
         Permission.SECRETS_WRITE,
         Permission.EXECUTIONS_READ,

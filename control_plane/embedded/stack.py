@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -33,7 +33,10 @@ from control_plane.settings import Settings
 _API_READY_SECONDS = 60.0
 _POOL_READY_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 0.5
-_PROVIDER_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")
+_PROVIDER_KEYS = (
+    "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL",
+    "LITELLM_API_URL", "LITELLM_API_KEY",
+)  # fmt: skip
 
 Event = TypeVar("Event")
 
@@ -113,8 +116,8 @@ class Stack:
         """The REST API with the operator's key."""
         return Rest(self.api_url, self.data.secret("operator_key"))
 
-    def start_worker(self, work_pool: str, key: str) -> Process:
-        """Start a worker for a pool by the very command that people use."""
+    def start_worker(self, work_pool: str, key: str, *, rehearse: Sequence[str] = ()) -> Process:
+        """Start a worker for a pool by the very command that people use. `rehearse` are names of toolsets."""
         with self.timed(f"worker: prefect worker start --pool {work_pool}"):
             return self._start_process(
                 Process(
@@ -126,7 +129,8 @@ class Stack:
                         "CONTROL_PLANE_URL": self.api_url,
                         "CONTROL_PLANE_API_KEY": key,
                         "PREFECT_PLUGINS_ENABLED": "1",
-                    },
+                    }
+                    | ({"CONTROL_PLANE_WORKER_REHEARSE": ",".join(rehearse)} if rehearse else {}),
                     folder=self.data.path,
                 )
             )

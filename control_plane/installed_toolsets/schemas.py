@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from toolsets.toolset import Effect
+from toolsets import Effect
 
 
 class ToolRead(BaseModel):
@@ -14,6 +14,7 @@ class ToolRead(BaseModel):
     description: str = Field(description="What the model reads of it.")
     effect: Effect = Field(description="What it does to the world, by its author's word.")
     idempotent: bool = Field(description="Whether a call that may have happened can safely be made again.")
+    timeout_seconds: float | None = Field(description="Most that its author gives a call; null: the execution's limit.")
     parameters: dict[str, Any]
 
 
@@ -23,6 +24,9 @@ class ToolsetRead(BaseModel):
     name: str
     status: Literal["ready", "broken"]
     description: str
-    secrets: list[str] = Field(description="Names of the secrets that its tools ask for.")
+    secrets: list[str] = Field(description="Names of the secrets that its tools ask for, whatever its settings.")
+    hosts: list[str] = Field(description="Network hosts that its tools need, whatever its settings.")
+    requires: str = Field(description="Which versions of the plugin API it works with; empty: any.")
+    settings: dict[str, Any] = Field(description="JSON Schema of what a toolset configuration may set.")
     tools: list[ToolRead]
     problem: str | None

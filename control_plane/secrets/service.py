@@ -86,11 +86,12 @@ async def delete(session: AsyncSession, secret: Secret) -> None:
 
 
 async def release(
-    session: AsyncSession, name: str, *, environment_id: UUID, keyring: Keyring, origin: Origin
+    session: AsyncSession, name: str, *, environment_id: UUID | None, keyring: Keyring, origin: Origin
 ) -> SecretStr:
     """The value, for an execution in an environment. The audit log says who received it, in the same transaction.
 
-    Raises `NotFound`, also for a secret of another environment, and `SecretUnreadable`.
+    Without an environment it is for what serves the whole organization. Raises `NotFound`, also for a secret of another
+    environment, and `SecretUnreadable`.
     """
     statement = select(Secret).where(
         Secret.name == name, or_(Secret.environment_id.is_(None), Secret.environment_id == environment_id)

@@ -12,7 +12,7 @@ MAX_EVENTS_A_BATCH = 500
 """Keeps the numbers and times of a report small beside `MAX_BATCH_BYTES`."""
 
 MAX_BATCH_BYTES = 512 << 10
-"""Of the data of the events in one report, and of the response in a `Finish`, as JSON in UTF-8."""
+"""Of the data of the events in one report, and of response and output in a `Finish`, as JSON in UTF-8."""
 
 LEAST_BODY_BYTES = 640 << 10
 """Every server accepts bodies of this size: a full report and everything around it."""
@@ -31,7 +31,9 @@ class EventType(StrEnum):
     STATUS = "status"
     MESSAGE = "message"
     MESSAGE_CHUNK = "message_chunk"
+    THINKING_CHUNK = "thinking_chunk"
     TOOL_STARTED = "tool_started"
+    TOOL_PROGRESS = "tool_progress"
     TOOL_COMPLETED = "tool_completed"
     DECISION = "decision"
     USAGE = "usage"
@@ -48,10 +50,14 @@ class FinalStatus(StrEnum):
 
 
 class Offer(WireModel):
-    """An execution that waits for a worker, and the flow run that was made for it."""
+    """An execution that waits for a worker, and the flow run that was made for it.
+
+    `in_place_of` waits for it, so that it can run in the place of that one.
+    """
 
     execution_id: UUID
     flow_run_id: UUID
+    in_place_of: UUID | None = None
 
 
 class Offers(WireModel):
@@ -139,20 +145,25 @@ class EventReceipt(WireModel):
 
 
 class Usage(WireModel):
-    """Tokens an execution used, over all of its model turns."""
+    """Tokens an execution used, over all of its model turns, and what they cost. Only the server knows the cost."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     model_turns: int = 0
     tool_calls: int = 0
+    cost_usd: float | None = None
 
 
 class Finish(WireModel):
-    """How the execution ended. `error` is for people: what happened and what to do. `code` is for programs."""
+    """How the execution ended. `error` is for people: what happened and what to do. `code` is for programs.
+
+    `output` is the answer as a JSON object, where the plan asks for one.
+    """
 
     fence: int
     status: FinalStatus
     response: str | None = None
+    output: dict[str, JsonValue] | None = None
     error: str | None = None
     code: str | None = None
     usage: Usage = Usage()

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
+from control_plane.wire.messages import Message
 from control_plane.wire.model import WireModel
 
 
@@ -28,19 +29,24 @@ class AgentPlan(WireModel):
 class ModelPlan(WireModel):
     """Which model to ask, and how. The address and the credential are not part of the plan.
 
-    `name` is `provider/model`, as the LLM gateway expects it.
+    `name` is `provider/model`, as the LLM gateway expects it. `reasoning_effort` is for models that think.
     """
 
     name: str
     temperature: float | None = None
     max_tokens: int | None = None
+    reasoning_effort: str | None = None
 
 
 class ToolsetPlan(WireModel):
-    """A toolset by the name of its plugin, with the settings this environment gives it."""
+    """A toolset by the name of its plugin, with the settings this environment gives it.
+
+    `secrets` are all that it may ever get: the name that it asks by, and the name of a secret of the organization.
+    """
 
     name: str
     settings: dict[str, JsonValue] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict)
 
 
 class PolicyPlan(WireModel):
@@ -53,10 +59,14 @@ class PolicyPlan(WireModel):
 
 
 class ExecutionInput(WireModel):
-    """What the requester asked for: a message, and context that policies can read."""
+    """What the requester asked for: a message, and context that policies can read.
+
+    `history` is the conversation that the message continues.
+    """
 
     message: str
     context: dict[str, JsonValue] = Field(default_factory=dict)
+    history: list[Message] = Field(default_factory=list)
 
 
 class Limits(WireModel):
@@ -67,8 +77,29 @@ class Limits(WireModel):
     tool_call_seconds: float = 300
 
 
+class TeamMemberPlan(WireModel):
+    """An agent that the leader of a team may ask. `name` is what the leader calls it by."""
+
+    agent_id: UUID
+    name: str
+    role: str
+
+
+class TeamPlan(WireModel):
+    """The team that an execution leads. `max_delegations` is how often it may ask a member."""
+
+    id: UUID
+    name: str
+    members: list[TeamMemberPlan]
+    max_delegations: int
+
+
 class Plan(WireModel):
-    """What `flows.agent_execution` fetches first and then carries out."""
+    """What `flows.agent_execution` fetches first and then carries out.
+
+    With an `output_schema` the answer must be a JSON object that fits it.
+    `parent_execution_id` is the execution that started this one, and `depth` how many stand above it.
+    """
 
     execution_id: UUID
     organization: Named
@@ -81,6 +112,10 @@ class Plan(WireModel):
     input: ExecutionInput
     requested_by: str
     limits: Limits = Limits()
+    output_schema: dict[str, JsonValue] | None = None
+    parent_execution_id: UUID | None = None
+    depth: int = 0
+    team: TeamPlan | None = None
 
     def tags(self) -> dict[str, str]:
         """The names under which the flow run is found in the Prefect UI."""

@@ -6,9 +6,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 CHANNEL = "claimable_executions"
-"""PostgreSQL notification channel; the payload is the environment's id."""
+"""PostgreSQL notification channel; the payload is the environment's id, or that of a worker whose places are taken."""
 
 
-async def tell(session: AsyncSession, environment_id: UUID) -> None:
-    """Wake a worker of the environment once this is committed."""
-    await session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(environment_id)})
+async def tell(session: AsyncSession, subject: UUID) -> None:
+    """Wake a worker of the environment, or this worker, once this is committed."""
+    await session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(subject)})

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from docs.reference.pages import pages
+from docs.reference.toolset_settings import PAGE, filled
 
 FOLDER = Path(__file__).parent
 
@@ -13,3 +14,4 @@ if __name__ == "__main__":
             path.unlink()
     for name, content in made.items():
         (FOLDER / name).write_text(content, encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,7 +4,7 @@ import pytest
 from uvicorn.logging import AccessFormatter
 
 from control_plane import access_log
-from control_plane.llm import gateway
+from control_plane.llm import loading
 
 pytestmark = pytest.mark.unit
 
@@ -31,6 +31,6 @@ def test_a_request_is_written_down_without_its_query(logger: logging.Logger) -> 
 
 
 def test_one_filter_is_enough_for_the_process(logger: logging.Logger) -> None:
-    gateway.loaded()
+    loading.loaded()
 
     assert len(logger.filters) == 1

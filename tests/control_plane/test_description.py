@@ -76,6 +76,7 @@ def test_an_execution_that_an_agent_started_leads_where_every_execution_does() -
     assert linked("execute_agent", "201").keys() == {
         "get_execution",
         "cancel_execution",
+        "list_artifacts",
         "list_events",
         "stream_events",
     }

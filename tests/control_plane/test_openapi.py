@@ -72,15 +72,18 @@ def test_every_error_is_declared_as_a_problem(operations: dict[str, Any]) -> Non
     assert {content for _, _, content in errors(operations)} == {PROBLEM}
 
 
-def test_the_llm_gateway_declares_openais_errors_and_problems_only_for_what_never_reaches_it(
-    everything: dict[str, Any],
+@pytest.mark.parametrize(
+    ("dialect", "schema"), [("/llm/openai/", "OpenAIErrorRead"), ("/llm/anthropic/", "AnthropicErrorRead")]
+)
+def test_the_llm_gateway_declares_its_dialects_errors_and_problems_only_for_what_never_reaches_it(
+    everything: dict[str, Any], dialect: str, schema: str
 ) -> None:
-    found = errors({name: operation for name, operation in everything.items() if DIALECT in name})
+    found = errors({name: operation for name, operation in everything.items() if dialect in name})
 
-    openai = ("application/json", "#/components/schemas/OpenAIErrorRead")
+    own = ("application/json", f"#/components/schemas/{schema}")
     assert {status for _, status, content in found if content == PROBLEM} == {"413", "429", "503"}
-    assert {status for _, status, content in found if content == openai} == {"400", "401", "403", "429", "4XX", "503"}
-    assert {content for _, _, content in found} == {PROBLEM, openai}
+    assert {status for _, status, content in found if content == own} == {"400", "401", "403", "429", "4XX", "503"}
+    assert {content for _, _, content in found} == {PROBLEM, own}
 
 
 def test_every_operation_that_reads_a_body_declares_that_it_must_be_json(operations: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 import typer
 
-from control_plane.cli import worker
+from control_plane.cli import toolset, worker
 from control_plane.cli.main import app
 from tests.docs.pages import found, text
 
@@ -14,13 +14,15 @@ pytestmark = pytest.mark.unit
 TARGETS = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
 GROUP = typer.main.get_group(app)
 WORKER = typer.main.get_group(worker.app)
-COMMANDS = (GROUP, *GROUP.commands.values(), *WORKER.commands.values())
+TOOLSET = typer.main.get_group(toolset.app)
+COMMANDS = (GROUP, *GROUP.commands.values(), *WORKER.commands.values(), *TOOLSET.commands.values())
 OPTIONS = {"--help"} | {option for command in COMMANDS for one in command.params for option in one.opts}
 MARKS = set(re.findall(r'^  "(\w+): ', text("pyproject.toml"), re.MULTILINE))
 
 MAKE = found(r"(?:`|^|\$ )make ([a-z]+)")
 CONTROL_PLANE = found(r"(?:`|\n)control-plane ([a-z][a-z-]*)")
 OF_WORKERS = found(r"(?:`|\n)control-plane worker ([a-z]+)")
+OF_TOOLSETS = found(r"(?:`|\n)control-plane toolset ([a-z]+)")
 SETTABLE = found(r"control-plane [a-z]*[^`\n]*?(--[a-z-]+)")
 KINDS = found(r"pytest -m (\w+)")
 
@@ -29,6 +31,7 @@ def test_commands_are_found_in_the_pages() -> None:
     assert {"demo", "test", "bench", "lock"} <= {target for _, target in MAKE}
     assert {"dev", "run", "keys", "doctor", "migrate"} <= {command for _, command in CONTROL_PLANE}
     assert {"start", "stop", "drain", "status", "logs"} <= {command for _, command in OF_WORKERS}
+    assert {"new", "list", "test", "schema"} <= {command for _, command in OF_TOOLSETS}
     assert {"--follow", "--version"} <= {option for _, option in SETTABLE}
     assert KINDS
 
@@ -46,6 +49,11 @@ def test_a_command_that_a_page_names_exists(page: str, command: str) -> None:
 @pytest.mark.parametrize(("page", "command"), OF_WORKERS)
 def test_a_command_for_workers_that_a_page_names_exists(page: str, command: str) -> None:
     assert command in WORKER.commands
+
+
+@pytest.mark.parametrize(("page", "command"), OF_TOOLSETS)
+def test_a_command_for_toolsets_that_a_page_names_exists(page: str, command: str) -> None:
+    assert command in TOOLSET.commands
 
 
 @pytest.mark.parametrize(("page", "option"), SETTABLE)

@@ -102,6 +102,7 @@ async def _worker(
                 session = await created(joining, f"/work-pools/{work_pool}/start", JOINING)
             monkeypatch.setenv("CONTROL_PLANE_URL", api_url)
             monkeypatch.setenv("CONTROL_PLANE_API_KEY", session["session_token"])
+            monkeypatch.setenv("CONTROL_PLANE_WORKER_REHEARSE", "kubernetes,github,slack")
             async with prefect.used():
                 await execute_agent.fn(str(execution_id))
 

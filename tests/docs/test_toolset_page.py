@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from uuid import UUID
 
 import pytest
 
 from control_plane.wire.plan import Limits
-from tests.docs.pages import blocks, text
-from toolsets import ToolContext, ToolFailed
+from flows.tool_runs import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS
+from flows.tool_services import MOST_PROGRESS, PROGRESS_EVERY_SECONDS
+from tests.docs.pages import ROOT, blocks, text
+from toolsets import ToolFailed
+from toolsets.outputs import MAX_OUTPUT_CHARACTERS
 from toolsets.registry import ENTRY_POINT_GROUP, Registry
-from toolsets.toolset import MAX_OUTPUT_CHARACTERS
+from toolsets.testing import call
 
 pytestmark = pytest.mark.unit
 
@@ -22,12 +24,6 @@ PAGE = "docs/writing-a-toolset.md"
 PLUGIN, TEST = blocks(PAGE, "python")
 [PROJECT] = [tomllib.loads(block) for block in blocks(PAGE, "toml")]
 [(NAME, MODULE)] = PROJECT["project"]["entry-points"][ENTRY_POINT_GROUP].items()
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> ToolContext:
-    """What a tool gets."""
-    return ToolContext(execution_id=UUID(int=1), tool_execution_id="1", idempotency_key="1", workspace=tmp_path)
 
 
 @pytest.fixture
@@ -48,27 +44,28 @@ def test_the_page_shows_a_plugin_that_is_found(registry: Registry) -> None:
     assert tools["weather_wind_chill"].effect == "read"
 
 
-async def test_the_test_that_the_page_shows_passes(registry: Registry, tmp_path: Path) -> None:
+async def test_the_tests_that_the_page_shows_pass(registry: Registry) -> None:
     shown = ModuleType("test_weather")
 
     exec(TEST, vars(shown))
 
-    await shown.test_wind_makes_cold_air_feel_colder(tmp_path)
+    registry.get("weather")
+    shown.test_it_keeps_the_contract_of_toolsets()
+    await shown.test_wind_makes_cold_air_feel_colder()
+    await shown.test_the_setting_is_held_to()
 
 
-async def test_the_test_that_the_page_shows_can_fail(registry: Registry, tmp_path: Path) -> None:
+async def test_the_tests_that_the_page_shows_can_fail(registry: Registry) -> None:
     shown = ModuleType("test_weather")
-    exec(TEST.replace('"celsius": 0', '"celsius": 1'), vars(shown))
+    exec(TEST.replace("celsius=0", "celsius=1"), vars(shown))
 
     with pytest.raises(AssertionError):
-        await shown.test_wind_makes_cold_air_feel_colder(tmp_path)
+        await shown.test_wind_makes_cold_air_feel_colder()
 
 
-async def test_the_tool_tells_the_model_what_to_do_differently(registry: Registry, context: ToolContext) -> None:
-    tool = registry.get("weather").tools["weather_wind_chill"]
-
-    with pytest.raises(ToolFailed, match="Use the air temperature instead"):
-        await tool.call(context, {"celsius": 20})
+async def test_the_tool_tells_the_model_what_to_do_differently(registry: Registry) -> None:
+    with pytest.raises(ToolFailed, match="defined from -60 to 10 degrees"):
+        await call(registry.get("weather"), "wind_chill", celsius=20)
 
 
 def test_the_limits_that_the_page_tells_are_real() -> None:
@@ -76,3 +73,14 @@ def test_the_limits_that_the_page_tells_are_real() -> None:
 
     assert f"{MAX_OUTPUT_CHARACTERS:,} characters" in page
     assert f"{Limits().tool_call_seconds:g} s" in page
+    assert f"{MOST_PROGRESS} times" in page
+    assert (MOST_ATTEMPTS, FIRST_PAUSE_SECONDS, PROGRESS_EVERY_SECONDS) == (3, 0.5, 0.5)
+
+
+def test_the_package_of_the_page_is_the_one_that_the_command_makes() -> None:
+    template = (ROOT / "control_plane/cli/toolset_template/pyproject.toml.template").read_text(encoding="utf-8")
+
+    made = tomllib.loads(template.replace("$package", "toolset-weather").replace("$name", "weather"))
+
+    assert made["project"]["entry-points"] == PROJECT["project"]["entry-points"]
+    assert made["build-system"] == PROJECT["build-system"]

@@ -3,10 +3,12 @@ import os
 import signal
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from control_plane.embedded.processes import answers
 from tests.journeys.conftest import Running, flow_process
+from tests.journeys.slack import indiscreet_slack
 
 pytestmark = pytest.mark.journey
 
@@ -234,3 +236,76 @@ def test_an_execution_that_waits_while_prefect_is_killed_runs_afterwards(running
     ended, _ = running.finished(execution)
     assert (ended["status"], ended["response"]) == ("completed", "Here at last.")
     assert running.ended_flow_run(ended)["state"]["type"] == "COMPLETED"
+
+
+def test_an_agent_that_asks_another_which_asks_a_third_needs_one_place_on_one_worker(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id = running.tenant.environment["project_id"]
+    narrow = running.rest.post("/environments", {"name": "Narrow", "slug": "narrow", "project_id": project_id})
+    environment = running.stack.wait_for_pool(running.rest, narrow["id"])
+    [queue] = running.rest.get(f"/environments/{environment['id']}/worker-queues")
+    httpx.patch(
+        f"{running.stack.api_url}/api/v1/worker-queues/{queue['id']}",
+        json={"concurrency_limit": 1},
+        headers={"Authorization": f"Bearer {running.tenant.api_key}"},
+        trust_env=False,
+    ).raise_for_status()
+    key = running.rest.post(f"/environments/{environment['id']}/worker-keys", {"name": "narrow"})["key"]
+    place = {"environment_id": environment["id"]}
+    running.agent("Third", **place)
+    running.agent("Second", toolsets=["agent"], **place)
+    first = running.agent("First", toolsets=["agent"], **place)
+    below = [{"tool": "agent_ask", "arguments": {"agent": "Third", "message": '[{"say": "From the third."}]'}}]
+    message = json.dumps([*below, {"say": "From the second."}])
+    steps = [{"tool": "agent_ask", "arguments": {"agent": "Second", "message": message}}, {"say": "From the first."}]
+    monkeypatch.setenv("CONTROL_PLANE_WORKER_SLOTS", "1")
+    worker = running.stack.start_worker(environment["work_pool"], key)
+
+    ended, events = running.finished(running.start(first, json.dumps(steps)))
+    worker.stop()
+
+    [second] = running.rest.get("/executions", parent_execution_id=ended["id"])
+    [third] = running.rest.get("/executions", parent_execution_id=second["id"])
+    [output] = [event.data["data"]["tool_output"] for event in events if event.type == "tool_completed"]
+    assert (ended["status"], ended["response"]) == ("completed", "From the first.")
+    assert (output["agent"], output["response"], output["execution_id"]) == ("Second", "From the second.", second["id"])
+    assert (third["response"], third["depth"], third["root_execution_id"]) == ("From the third.", 2, ended["id"])
+    assert len({execution["flow_run_id"] for execution in (ended, second, third)}) == 3
+
+
+def test_a_secret_reaches_the_tool_that_needs_it_and_nobody_else(running: Running) -> None:
+    canary = f"xoxb-canary-{uuid4().hex}"
+    name = f"slack_{uuid4().hex[:8]}"
+    place = {"environment_id": running.tenant.environment["id"]}
+    running.rest.post("/secrets", {"name": name, "value": canary} | place)
+    agent = running.agent("Discreet", toolsets=["slack", "files"])
+    steps = [
+        {"tool": "slack_list_channels"},
+        {"tool": "files_write", "arguments": {"path": "a.txt", "content": "a" * 300}},
+        {"say": "Done."},
+    ]
+
+    with indiscreet_slack() as slack:
+        settings = {"base_url": slack.url, "allowed_networks": ["127.0.0.0/8"]}
+        body = {"toolset": "slack", "settings": settings, "secrets": {"slack_token": name}}
+        running.rest.post("/toolset-configs", body | place)
+        running.rest.post("/toolset-configs", {"toolset": "files", "settings": {"read_only": True}} | place)
+        ended, events = running.finished(running.start(agent, json.dumps(steps)))
+    running.ended_flow_run(ended)
+
+    told = json.dumps([event.data for event in events])
+    folder = running.stack.data.path
+    kept = b"".join(file.read_bytes() for file in (folder / "prefect").glob("prefect.db*"))
+    logs = "".join(log.read_text(errors="replace") for log in (folder / "logs").iterdir())
+    [organization] = running.rest.get("/organizations")
+    audit = running.rest.get(f"/organizations/{organization['id']}/audit-log", action="secrets:release")
+    assert (ended["status"], ended["response"]) == ("completed", "Done.")
+    assert slack.tokens == [canary]
+    assert "the token is [secret slack_token]" in told
+    assert "read-only" in told
+    assert canary not in told
+    assert (slack.saw("DATABASE_URL="), slack.saw(canary)) == (True, False)
+    assert canary.encode() not in kept
+    assert canary not in logs
+    assert [(entry["resource_id"], entry["actor"]) for entry in audit] == [(name, f"execution_token:{ended['id']}")]

@@ -44,6 +44,8 @@ def test_a_tool_call_is_described_by_the_plan_and_the_tool() -> None:
         policies=[],
         input=ExecutionInput(message="Deploy", context={"ticket": 7}),
         requested_by="user:ada",
+        parent_execution_id=UUID(int=5),
+        depth=1,
     )
     tool = ToolInput(name="files_read", toolset="files", effect="read", idempotent=True, arguments={"path": "a"})
 
@@ -57,5 +59,7 @@ def test_a_tool_call_is_described_by_the_plan_and_the_tool() -> None:
         "requested_by": "user:ada",
         "message": "Deploy",
         "context": {"ticket": 7},
+        "parent_execution_id": str(UUID(int=5)),
+        "depth": 1,
     }
     assert document["tool"]["arguments"] == {"path": "a"}

@@ -65,12 +65,50 @@ BODIES: dict[Route, Any] = {
     ("PATCH", "/agents/{agent_id}"): {"policies": ["{policy_name}"]},
     ("POST", "/agents/{agent_id}/rollback"): {"version": 1},
     ("POST", "/agents/{agent_id}/execute"): {"prompt": "mine now"},
+    ("POST", "/teams"): {
+        "name": "Mine now",
+        "environment_id": "{environment_id}",
+        "leader_agent_id": "{agent_id}",
+        "members": [{"agent_id": "{other_agent_id}"}],
+    },
+    ("PATCH", "/teams/{team_id}"): {"members": [{"agent_id": "{other_agent_id}"}]},
+    ("POST", "/teams/{team_id}/execute"): {"prompt": "mine now"},
+    ("POST", "/budgets"): {"scope": "agent", "agent_id": "{agent_id}", "period": "total", "tokens": 1_000_000_000},
+    ("PATCH", "/budgets/{budget_id}"): {"tokens": 2_000_000_000},
+    ("PUT", "/organizations/{organization_id}/imposed-budgets"): {
+        "budgets": [{"period": "total", "tokens": 1_000_000_000}]
+    },
     ("POST", "/executions"): {"agent_id": "{agent_id}", "input": {"message": "mine now"}},
     ("POST", "/worker/executions/{execution_id}/claim"): {"worker": "mine now"},
     ("POST", "/worker/executions/{execution_id}/events"): {"fence": 1, "events": [message(1)]},
     ("POST", "/worker/executions/{execution_id}/lease"): {"fence": 1},
+    ("POST", "/worker/executions/{execution_id}/children"): {
+        "fence": 1,
+        "key": "mine",
+        "agent": "{other_agent_id}",
+        "message": "mine now",
+    },
     ("POST", "/worker/executions/{execution_id}/finish"): {"fence": 1, "status": "completed"},
+    ("POST", "/worker/executions/{execution_id}/secrets"): {"fence": 1, "toolset": "{toolset_name}", "name": "key"},
+    ("POST", "/worker/executions/{execution_id}/artifacts"): {"mine": "now"},
+    ("POST", "/toolset-configs"): {
+        "toolset": "mine",
+        "environment_id": "{environment_id}",
+        "secrets": {"key": "{name}"},
+    },
+    ("PATCH", "/toolset-configs/{config_id}"): {"secrets": {"key": "{name}"}},
     ("POST", "/llm/openai/v1/chat/completions"): CHAT,
+    ("POST", "/llm/openai/v1/responses"): {"model": "{model}", "input": '[{"say": "mine now"}]'},
+    ("POST", "/llm/anthropic/v1/messages"): CHAT | {"max_tokens": 100},
+    ("POST", "/llm/anthropic/v1/messages/count_tokens"): CHAT,
+    ("POST", "/model-providers"): {
+        "name": "mine-now",
+        "kind": "openai_compatible",
+        "base_url": "https://mine.example.com/v1",
+    },
+    ("PATCH", "/model-providers/{provider_id}"): {"retries": 1},
+    ("POST", "/model-aliases"): {"name": "mine-now", "models": ["scripted/script"]},
+    ("PATCH", "/model-aliases/{alias_id}"): {"models": ["scripted/script"]},
 }
 """For each operation that writes: what its owner sends. None for those without a body."""
 
@@ -83,8 +121,18 @@ MORE_BODIES: dict[Route, list[Any]] = {
         {"policy": "{other_policy}", "scope": "project", "project_id": "{project_id}"},
         {"policy": "{other_policy}", "scope": "organization"},
     ],
+    ("POST", "/budgets"): [
+        {"scope": "project", "project_id": "{project_id}", "period": "total", "tokens": 1_000_000_000},
+        {"scope": "organization", "period": "total", "tokens": 1_000_000_000},
+    ],
+    ("POST", "/toolset-configs"): [
+        {"toolset": "mine", "project_id": "{project_id}"},
+        {"toolset": "mine", "secrets": {"key": "{name}"}},
+    ],
     ("POST", "/work-pools/{work_pool}/start"): [JOINING | {"worker_queue": "{queue_name}"}],
     ("POST", "/llm/openai/v1/chat/completions"): [CHAT | {"stream": True}],
+    ("POST", "/llm/openai/v1/responses"): [{"model": "{model}", "input": '[{"say": "mine now"}]', "stream": True}],
+    ("POST", "/llm/anthropic/v1/messages"): [CHAT | {"max_tokens": 100, "stream": True}],
 }
 """What else its owner may send there, where another body names other things."""
 
@@ -105,6 +153,8 @@ FILTERS: dict[Route, str] = {
     ("/worker-queues", "name"): "queue_name",
     ("/workers", "environment_id"): "environment_id",
     ("/workers", "worker_queue_id"): "queue_id",
+    ("/model-providers", "name"): "provider_name",
+    ("/model-aliases", "name"): "alias_name",
     ("/policies", "name"): "policy_name",
     ("/agents", "name"): "agent_name",
     ("/agents", "environment_id"): "environment_id",
@@ -112,8 +162,22 @@ FILTERS: dict[Route, str] = {
     ("/policy-bindings", "project_id"): "project_id",
     ("/policy-bindings", "environment_id"): "environment_id",
     ("/policy-bindings", "agent_id"): "agent_id",
+    ("/budgets", "project_id"): "project_id",
+    ("/budgets", "agent_id"): "agent_id",
+    ("/budgets", "execution_id"): "execution_id",
+    ("/usage", "project_id"): "project_id",
+    ("/usage", "environment_id"): "environment_id",
+    ("/usage", "agent_id"): "agent_id",
+    ("/usage", "model"): "model",
+    ("/toolset-configs", "toolset"): "toolset_name",
+    ("/toolset-configs", "project_id"): "project_id",
+    ("/toolset-configs", "environment_id"): "environment_id",
     ("/executions", "agent_id"): "agent_id",
     ("/executions", "environment_id"): "environment_id",
+    ("/executions", "parent_execution_id"): "parent_id",
+    ("/executions", "team_id"): "team_id",
+    ("/teams", "name"): "team_name",
+    ("/teams", "environment_id"): "environment_id",
 }
 """For each path and query parameter that names something: what it names."""
 
@@ -127,11 +191,25 @@ NAMING_NOTHING = {
     "status",
     "action",
     "resource_type",
+    "wait_seconds",
+    "in_place",
+    "key",
+    "media_type",
+    "fence",
+    "bucket",
+    "group_by",
+    "provider",
 }
 """Query parameters that name nothing of a tenant. Cursors have a test of their own."""
 
 ALWAYS_SENT = {
     ("DELETE", "/organizations/{organization_id}"): {"confirm": "{organization_slug}"},
+    ("POST", "/worker/executions/{execution_id}/artifacts"): {
+        "fence": "1",
+        "key": "mine",
+        "name": "mine.txt",
+        "media_type": "text/plain",
+    },
     ("GET", "/worker/queues/current/offers"): {"most": str(MOST_OFFERS), "wait_seconds": "0"},
 }
 """Query parameters without which an operation can't be asked, or wouldn't show all that it can. Nobody here waits."""

@@ -126,6 +126,7 @@ async def furnish_organization(
         owner.note(api_key_id=key["id"], api_key_name=word)
         owner.keys[f"service account {number}"] = key["key"]
         await _add_policy(owner, number)
+        await _find_models(owner, number)
     return owner.place()
 
 
@@ -146,7 +147,10 @@ async def furnish_project(http: httpx.AsyncClient, within: Place, *, marker: str
     for number in range(SEVERAL):
         await _fill_environment(owner, number, policy=within.values["policy_name"][0], model=model)
     await _bind_policy(owner, within.values["policy_name"][0])
+    await _team_up(owner)
+    await _limit(owner)
     await _execute(owner)
+    await _use_model(owner)
     return owner.place()
 
 
@@ -158,6 +162,14 @@ async def _add_policy(owner: _Owner, number: int) -> None:
     owner.note(policy_id=policy["id"], policy_name=name)
     if number > 0:
         owner.note(other_policy=name)
+
+
+async def _find_models(owner: _Owner, number: int) -> None:
+    word = f"{owner.marker}-{number}"
+    provider = {"name": word, "kind": "openai_compatible", "base_url": f"https://{word}.example.com/v1"}
+    owner.note(provider_id=(await owner.make("/model-providers", provider))["id"], provider_name=word)
+    alias = {"name": word, "models": [f"{word}/model"]}
+    owner.note(alias_id=(await owner.make("/model-aliases", alias))["id"], alias_name=word)
 
 
 async def _fill_environment(owner: _Owner, number: int, *, policy: str, model: str) -> None:
@@ -176,11 +188,21 @@ async def _fill_environment(owner: _Owner, number: int, *, policy: str, model: s
             "description": word,
             "environment_id": environment_id,
             "llm_config": {"provider": "scripted", "model": model},
+            "toolsets": ["agent", f"{owner.marker}_0"],
             "policies": [policy],
         },
     )
     await owner.ask("PATCH", f"/agents/{agent['id']}", {"instructions": word})
     owner.note(name=word, agent_id=agent["id"], agent_name=word)
+    if number > 0:
+        owner.note(other_agent_id=agent["id"])
+    await _configure(owner, f"{owner.marker}_{number}", environment_id=environment_id, secret=word)
+
+
+async def _configure(owner: _Owner, toolset: str, *, environment_id: str, secret: str) -> None:
+    body = {"toolset": toolset, "environment_id": environment_id, "settings": {"word": owner.marker}}
+    config = await owner.make("/toolset-configs", body | {"secrets": {"key": secret}})
+    owner.note(config_id=config["id"], toolset_name=toolset)
 
 
 async def _join(owner: _Owner, number: int) -> None:
@@ -205,14 +227,60 @@ async def _bind_policy(owner: _Owner, policy: str) -> None:
         owner.note(binding_id=(await owner.make("/policy-bindings", bound))["id"])
 
 
+async def _team_up(owner: _Owner) -> None:
+    leader, *members = owner.values["agent_id"]
+    for number in range(SEVERAL):
+        word = f"{owner.marker}-{number}"
+        team = {
+            "name": word,
+            "description": word,
+            "instructions": word,
+            "environment_id": owner.values["environment_id"][0],
+            "leader_agent_id": leader,
+            "members": [{"agent_id": member, "role": word} for member in members],
+        }
+        owner.note(team_id=(await owner.make("/teams", team))["id"], team_name=word)
+    await owner.make(f"/teams/{owner.values['team_id'][0]}/execute", {"prompt": owner.marker})
+
+
+async def _ask_others(owner: _Owner) -> None:
+    """What the running execution has started."""
+    parent = owner.values["execution_id"][RUNNING]
+    owner.note(parent_id=parent)
+    for number in range(SEVERAL):
+        body = {"fence": 1, "key": str(number), "agent": owner.values["other_agent_id"][0], "message": owner.marker}
+        path, token = f"/worker/executions/{parent}/children", owner.keys["execution"]
+        owner.note(child_id=(await owner.ask("POST", path, body, key=token))["execution_id"])
+
+
+async def _limit(owner: _Owner) -> None:
+    """Budgets that have room. A place has one of each period, so those of the other organization are for days."""
+    period = "day" if owner.marker.startswith("globex") else "month"
+    for place in ("agent_id", "project_id"):
+        for identity in owner.values[place]:
+            limit = {"scope": place.removesuffix("_id"), place: identity, "period": period, "tokens": 1_000_000_000}
+            owner.note(budget_id=(await owner.make("/budgets", limit))["id"])
+
+
+async def _use_model(owner: _Owner) -> None:
+    """A call that is on record, also where there is no such model."""
+    asked = {"model": owner.values["model"][0], "messages": [{"role": "user", "content": '[{"say": "used"}]'}]}
+    token = owner.keys["execution"]
+    answer = await owner.http.post(
+        "/llm/openai/v1/chat/completions", json=asked, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code in {200, 404}, answer.text
+
+
 async def _execute(owner: _Owner) -> None:
     for _ in range(SEVERAL + 1):
         asked = {"message": owner.marker, "context": {owner.marker: owner.marker}}
-        body = {"agent_id": owner.values["agent_id"][0], "input": asked}
+        body = {"agent_id": owner.values["agent_id"][0], "input": asked, "budget": {"tokens": 1_000_000_000}}
         owner.note(execution_id=(await owner.make("/executions", body))["id"])
     ended, running, *_ = owner.values["execution_id"]
     owner.keys["ended execution"] = await _report(owner, ended)
     owner.keys["execution"] = await _report(owner, running)
+    await _ask_others(owner)
     finish = {"fence": 1, "status": "completed", "response": owner.marker}
     await owner.ask("POST", f"/worker/executions/{ended}/finish", finish, key=owner.keys["ended execution"])
 
@@ -222,4 +290,8 @@ async def _report(owner: _Owner, execution_id: str) -> str:
     claim = await owner.ask("POST", f"{path}/claim", {"worker": owner.marker}, key=session)
     token: str = claim["execution_token"]
     await owner.ask("POST", f"{path}/events", {"fence": 1, "events": [message(1, owner.marker)]}, key=token)
+    for number in range(SEVERAL):
+        query = f"fence=1&key={number}&name={owner.marker}&media_type=text/plain"
+        kept = await owner.ask("POST", f"{path}/artifacts?{query}", {"found": owner.marker}, key=token)
+        owner.note(artifact_id=kept["id"])
     return token

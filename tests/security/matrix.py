@@ -14,9 +14,16 @@ from tests.security.world import World
 
 NOBODY = UUID("6d0a3f5e-4b1c-4f7a-9a55-7c1f0a9b2e33")
 """What the ids are derived from that nobody has."""
-_REFUSED_BY_NAME = {"/llm/openai/v1/chat/completions": 403, "/work-pools/{work_pool}/start": 404}
+_REFUSED_BY_NAME = {
+    "/llm/openai/v1/chat/completions": 403,
+    "/llm/openai/v1/responses": 403,
+    "/llm/anthropic/v1/messages": 403,
+    "/llm/anthropic/v1/messages/count_tokens": 403,
+    "/work-pools/{work_pool}/start": 404,
+    "/worker/executions/{execution_id}/children": 404,
+}
 """Where something in the body is answered in another way: the model, which every execution has one of, decides what one
-may do; the queue to join is part of the address, as it is where no pool is named."""
+may do; the queue to join is part of the address, as it is where no pool is named; and so is the agent to ask."""
 
 
 @dataclass(slots=True)

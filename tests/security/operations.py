@@ -20,6 +20,8 @@ GATEWAY = f"{PREFIX}/prefect/api"
 """Below it is what Prefect's clients ask. It stands in no document of ours, and what one may do there decides Prefect's
 own things, so `test_prefect_gateway` asks it about others with a real Prefect behind it. Here everybody tries it who
 has no right to."""
+MCP = f"{PREFIX}/environments/{{environment_id}}/mcp"
+"""It speaks another protocol too, and `tests/control_plane/agent_tools` asks it with a client of that about others."""
 RUN_HISTORY = "/run-history"
 """What people read of Prefect. `test_run_history` asks it with a real Prefect behind it, with rights and without."""
 _STANDING_IN = {
@@ -124,7 +126,7 @@ def operations() -> list[Operation]:
 
 @cache
 def gateway_operations() -> list[Operation]:
-    """Those of the gateway to Prefect. Its WebSockets are tried in `test_prefect_gateway`."""
+    """Those of the gateway to Prefect, whose WebSockets are tried in `test_prefect_gateway`, and of agents as tools."""
     return [*_read_gateway()]
 
 
@@ -154,7 +156,7 @@ def _read() -> Iterator[Operation]:
 def _read_gateway() -> Iterator[Operation]:
     for route, named in named_permissions().items():
         method, path = route.split()
-        if path.startswith(GATEWAY) and method != "ANY":
+        if path.startswith((GATEWAY, MCP)) and method != "ANY":
             for expected, ours in _STANDING_IN.items():
                 path = path.replace(f"{{{expected}}}", f"{{{ours}}}")
             yield Operation(

@@ -14,8 +14,12 @@ from tests.security.operations import PREFIX, Form, Operation, operations
 from tests.security.world import World
 
 _CURSOR = re.compile(r"[?&]cursor=([\w-]+)")
-_EXECUTION = {"claim": PENDING, "plan": RUNNING, "events": RUNNING, "lease": RUNNING, "finish": RUNNING}
+_EXECUTION = {
+    "claim": PENDING, "plan": RUNNING, "events": RUNNING, "lease": RUNNING, "agents": RUNNING, "children": RUNNING,
+    "finish": RUNNING, "secrets": RUNNING, "artifacts": RUNNING,
+}  # fmt: skip
 """Which execution a worker asks about, by the end of the path."""
+_OF_WORKERS = "/worker/executions/"
 _NOTHING = {"[]", '{"offers":[]}'}
 
 
@@ -25,12 +29,10 @@ async def do_everything(world: World) -> Judged:
     made = [*world.holders["an owner's key"].own.values]
     # What ends something at the end, and what was made last first, so that what is in something goes before it.
     deletions = sorted(
-        (one for one in operations() if one.method == "DELETE"),
+        (one for one in operations() if one.method == "DELETE" and not one.path.startswith(_OF_WORKERS)),
         key=lambda one: -made.index(one.names[-1]) if one.names else -len(made),
     )
-    others = sorted(
-        (one for one in operations() if one.method != "DELETE"), key=lambda one: one.path.endswith("/finish")
-    )
+    others = sorted((one for one in operations() if one not in deletions), key=lambda one: one.path.endswith("/finish"))
     for operation in [*others, *deletions]:
         holder = next(one for one in world.holders.values() if one.opens(operation.permission))
         sender = Sender(world.http, holder.headers)
@@ -104,7 +106,8 @@ async def say_the_same(world: World) -> Judged:
 
 
 def _own(operation: Operation, form: Form, own: Place) -> dict[str, str]:
-    first = _EXECUTION[operation.path.split("/")[-1]] if operation.path.startswith("/worker/executions/") else 0
+    of_worker = operation.path.startswith(_OF_WORKERS)
+    first = _EXECUTION.get(operation.path.split("/")[-1], 0) if of_worker else 0
     chosen = {name: own.values[name][0] for name in {*operation.names, *form.names}}
     for name in operation.names[-1:]:
         spare = -1 if operation.method == "DELETE" else min(first, len(own.values[name]) - 1)

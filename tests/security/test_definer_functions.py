@@ -18,6 +18,7 @@ FUNCTIONS = [
     "all_organizations",
     "authenticate",
     "executions_to_attend",
+    "model_calls_to_settle",
     "organizations_with_expired_answers",
     "recognise_member",
     "unprovisioned_environments",

@@ -60,6 +60,7 @@ def test_the_operator_may_not_read_or_write_what_belongs_to_tenants() -> None:
         Permission.ORGANIZATIONS_READ,
         Permission.ORGANIZATIONS_DELETE,
         Permission.ORGANIZATIONS_BOOTSTRAP,
+        Permission.BUDGETS_IMPOSE,
     } == OPERATOR
 
 
@@ -76,5 +77,5 @@ def test_an_execution_token_may_report_and_call_models_and_use_prefect_and_nothi
 
 
 def test_an_api_key_may_neither_act_as_a_worker_nor_make_organizations() -> None:
-    of_others = WORKER_SESSION | EXECUTION | {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP}
-    assert MEMBER & of_others == set()
+    of_operator = {Permission.ORGANIZATIONS_CREATE, Permission.ORGANIZATIONS_BOOTSTRAP, Permission.BUDGETS_IMPOSE}
+    assert MEMBER & (WORKER_SESSION | EXECUTION | of_operator) == set()

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from control_plane.api import metadata
 from control_plane.db import Database
 from migrations.tenancy import APPLICATION_ROLE, SYSTEM_ROLE
+from tests.asking import add_agent
 from tests.conftest import TestDatabase
 from tests.tenants import Tenant, created
 from tests.worker import claimed, message
@@ -130,6 +131,12 @@ def test_the_login_can_do_nothing_before_it_enters_the_role_of_the_application(t
         connection.execute("SELECT FROM organizations")
 
 
+async def _team_up(tenant: Tenant) -> None:
+    member = await add_agent(tenant, "Member")
+    team = {"name": "own", "environment_id": tenant.environment["id"], "leader_agent_id": tenant.agent["id"]}
+    await created(tenant.client, "/teams", team | {"members": [{"agent_id": member["id"]}]})
+
+
 @pytest.fixture
 async def full(acme: Tenant, api_url: str) -> Tenant:
     """An organization with at least one row in every table."""
@@ -143,8 +150,19 @@ async def full(acme: Tenant, api_url: str) -> Tenant:
     await created(acme.client, f"{path}/members", {"name": "A", "email": "a@b.c", "grants": [{"role": "own"}]})
     await created(acme.client, f"{path}/service-accounts", {"name": "ci"})
     await created(acme.client, "/policy-bindings", {"policy": "own", "scope": "organization"})
+    await created(acme.client, "/budgets", {"scope": "organization", "period": "month", "tokens": 1_000_000})
+    await created(acme.client, "/toolset-configs", {"toolset": "files"})
+    await created(acme.client, "/model-providers", {"name": "own", "kind": "openai", "secret": "openweather"})
+    await created(acme.client, "/model-aliases", {"name": "own", "models": ["own/gpt"]})
+    await _team_up(acme)
     async with claimed(acme, api_url) as worker:
         await worker.report(message(1))
+        kept = await worker.http.post(
+            f"{worker.path}/artifacts?fence=1&key=1&name=1&media_type=text/plain", content=b"1"
+        )
+        kept.raise_for_status()
+        chat = {"model": "scripted/script", "messages": [{"role": "user", "content": '[{"say": "hello"}]'}]}
+        (await worker.http.post("/llm/openai/v1/chat/completions", json=chat)).raise_for_status()
     return acme
 
 

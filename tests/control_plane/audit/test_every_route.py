@@ -34,6 +34,9 @@ EXAMPLES: dict[str, Any] = {
     "DELETE /agents/{agent_id}": None,
     "POST /agents/{agent_id}/execute": {"prompt": "What time is it?"},
     "POST /agents/{agent_id}/rollback": {"version": 1},
+    "POST /budgets": {"scope": "agent", "agent_id": "{agent_id}", "period": "day", "tokens": 5},
+    "PATCH /budgets/{budget_id}": {"tokens": 7},
+    "DELETE /budgets/{budget_id}": None,
     "POST /environments": {"name": "New", "slug": "new", "project_id": "{project_id}"},
     "PATCH /environments/{environment_id}": {"name": "Changed"},
     "DELETE /environments/{environment_id}": None,
@@ -56,6 +59,12 @@ EXAMPLES: dict[str, Any] = {
     "POST /organizations/{organization_id}/service-accounts": {"name": "another"},
     "PATCH /organizations/{organization_id}/service-accounts/{service_account_id}": {"description": "changed"},
     "DELETE /organizations/{organization_id}/service-accounts/{service_account_id}": None,
+    "POST /model-providers": {"name": "another", "kind": "openai", "secret": "openweather"},
+    "PATCH /model-providers/{provider_id}": {"retries": 1},
+    "DELETE /model-providers/{provider_id}": None,
+    "POST /model-aliases": {"name": "another", "models": ["openai/gpt-4o"]},
+    "PATCH /model-aliases/{alias_id}": {"models": ["openai/gpt-4o"]},
+    "DELETE /model-aliases/{alias_id}": None,
     "POST /policies": {"name": "another", "module": MODULE},
     "PATCH /policies/{policy_id}": {"description": "changed"},
     "PUT /policies/{policy_id}": {"name": "own", "module": MODULE},
@@ -68,6 +77,21 @@ EXAMPLES: dict[str, Any] = {
     "POST /secrets": {"name": "another", "value": "x"},
     "PUT /secrets/{name}": {"value": "x"},
     "DELETE /secrets/{name}": None,
+    "POST /teams": {
+        "name": "Another",
+        "environment_id": "{home}",
+        "leader_agent_id": "{leader_id}",
+        "members": [{"agent_id": "{agent_id}"}],
+    },
+    "PATCH /teams/{team_id}": {"description": "changed"},
+    "DELETE /teams/{team_id}": None,
+    "POST /teams/{team_id}/execute": {"prompt": "What time is it?"},
+    "POST /environments/{environment_id}/mcp": {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "Idle", "arguments": {"message": "What time is it?", "wait_seconds": 0}},
+    },
     "POST /worker-queues": {"name": "another", "environment_id": "{environment_id}"},
     "PATCH /worker-queues/{queue_id}": {"description": "changed"},
     "DELETE /worker-queues/{queue_id}": None,
@@ -80,7 +104,14 @@ EXAMPLES: dict[str, Any] = {
 }
 """What to send to each route, once the ids in braces are filled in."""
 
-OF_THE_OPERATOR = {"POST /organizations", "POST /organizations/{organization_id}/bootstrap"}
+PLACES = {"POST /environments/{environment_id}/mcp": "home"}
+"""In which environment to ask for what takes one that has agents, in place of one that can be deleted."""
+
+OF_THE_OPERATOR = {
+    "POST /organizations",
+    "POST /organizations/{organization_id}/bootstrap",
+    "PUT /organizations/{organization_id}/imposed-budgets",
+}
 SIGNS_OF_LIFE = {"POST /worker-sessions/{session_id}/renew"}
 ENDS_THE_LOG = {"DELETE /organizations/{organization_id}"}
 
@@ -130,6 +161,9 @@ async def ids(acme: Tenant) -> dict[str, str]:
         "agent_id": ("/agents", {"name": "Idle", "environment_id": home, "llm_config": MODEL}),
         "policy_id": ("/policies", {"name": "own", "module": MODULE}),
         "binding_id": ("/policy-bindings", {"policy": "no_destructive_tools", "scope": "organization"}),
+        "provider_id": ("/model-providers", {"name": "own", "kind": "ollama", "base_url": "https://x.example/v1"}),
+        "alias_id": ("/model-aliases", {"name": "own", "models": ["own/llama"]}),
+        "budget_id": ("/budgets", {"scope": "organization", "period": "day", "tokens": 5}),
         "role_id": (f"{organization}/roles", {"name": "own", "permissions": ["agents:read"]}),
         "member_id": (f"{organization}/members", {"name": "Al", "email": "al@example.com", "grants": GRANTS}),
         "service_account_id": (f"{organization}/service-accounts", {"name": "robot"}),
@@ -140,9 +174,13 @@ async def ids(acme: Tenant) -> dict[str, str]:
     join_token = await created(http, f"/environments/{made['environment_id']}/join-tokens", {"name": "token"})
     queue = await created(http, f"/environments/{made['environment_id']}/worker-queues", {"name": "own"})
     secret = await created(http, "/secrets", {"name": "openweather", "value": "x"})
+    led = {"leader_agent_id": acme.agent["id"], "members": [{"agent_id": made["agent_id"]}]}
+    team = await created(http, "/teams", {"name": "Own", "environment_id": home} | led)
     return made | {
         "organization_id": acme.organization["id"],
         "home": home,
+        "leader_id": acme.agent["id"],
+        "team_id": team["id"],
         "execution_id": (await acme.start())["id"],
         "worker_key_id": worker_key["id"],
         "join_token_id": join_token["id"],
@@ -155,11 +193,15 @@ async def ids(acme: Tenant) -> dict[str, str]:
 
 def filled(body: Any, ids: dict[str, str]) -> Any:
     """A body with the ids in braces filled in."""
-    if not isinstance(body, dict):
-        return body
-    return {
-        name: ids.get(value.strip("{}"), value) if isinstance(value, str) else value for name, value in body.items()
-    }
+    match body:
+        case dict():
+            return {name: filled(value, ids) for name, value in body.items()}
+        case list():
+            return [filled(value, ids) for value in body]
+        case str():
+            return ids.get(body.strip("{}"), body)
+        case _:
+            return body
 
 
 def entries(test_database: TestDatabase, request_id: str) -> list[tuple[Any, ...]]:
@@ -190,7 +232,10 @@ async def test_a_change_leaves_one_entry(
     request_id = uuid4().hex
 
     response = await acme.client.request(
-        method, path.format(**ids), json=filled(EXAMPLES[name], ids), headers={"X-Request-Id": request_id}
+        method,
+        path.format(**ids | {"environment_id": ids[PLACES.get(name, "environment_id")]}),
+        json=filled(EXAMPLES[name], ids),
+        headers={"X-Request-Id": request_id},
     )
 
     assert response.is_success, response.text
@@ -208,11 +253,19 @@ async def test_what_the_operator_does_leaves_one_entry_each(
         json={"name": "first owner"},
         headers={"X-Request-Id": "second"},
     )
+    imposed = await operator.put(
+        f"/organizations/{organization.json()['id']}/imposed-budgets",
+        json={"budgets": [{"period": "day", "usd": 5}]},
+        headers={"X-Request-Id": "third"},
+    )
 
-    assert (organization.status_code, key.status_code) == (201, 201)
+    assert (organization.status_code, key.status_code, imposed.status_code) == (201, 201, 200)
     assert entries(test_database, "first") == [("organizations:create", "POST", "/organizations", 201)]
     assert entries(test_database, "second") == [
         ("organizations:bootstrap", "POST", "/organizations/{organization_id}/bootstrap", 201)
+    ]
+    assert entries(test_database, "third") == [
+        ("budgets:impose", "PUT", "/organizations/{organization_id}/imposed-budgets", 200)
     ]
 
 

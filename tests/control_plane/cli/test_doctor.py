@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_a_complete_installation_is_in_place(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "Everything is in place." in done.stdout
     assert "extra [worker]" in done.stdout
+    assert "agno, claude_code, openai" in done.stdout
+
+
+def test_a_runtime_that_is_not_installed_is_told_and_nothing_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "claude_agent_sdk", None)
+    monkeypatch.delitem(sys.modules, "flows.runtimes.claude_code", raising=False)
+
+    assert look("runtimes") == "agno, claude_code not installed, openai"
 
 
 def test_a_folder_that_hides_a_package_of_ours_is_told(tmp_path: Path) -> None:

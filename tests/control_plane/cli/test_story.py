@@ -103,8 +103,18 @@ def test_names_that_look_like_emoji_or_markup_are_told_as_they_are(story: Story,
     assert "redis:key:x:1 \\\\\\ (policy p v1, rule \ufffd[2J)" in output.getvalue()
 
 
+def test_what_a_tool_tells_while_it_runs_is_shown(story: Story, output: io.StringIO) -> None:
+    story.tell(StreamedEvent(1, "tool_progress", {"data": {"tool_name": "forge_melt", "message": "half done\x1b[2J"}}))
+
+    assert "forge_melt: half done\ufffd[2J" in output.getvalue()
+
+
 @pytest.mark.parametrize(
-    "kind", ["status", "message", "message_chunk", "decision", "tool_started", "tool_completed", "error", "done"]
+    "kind",
+    [
+        *("status", "message", "message_chunk", "decision", "tool_started", "tool_progress", "tool_completed"),
+        *("error", "done"),
+    ],
 )
 def test_an_event_that_says_nothing_ends_nothing(story: Story, kind: str) -> None:
     story.tell(StreamedEvent(1, kind, {}))
