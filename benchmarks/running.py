@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
+
 from control_plane.embedded.bootstrap import AGENT, Tenant, ensure, ensure_tenant
 from control_plane.embedded.data_folder import DataFolder
 from control_plane.embedded.stack import Stack
@@ -82,16 +84,17 @@ def assistant(rest: Rest, tenant: Tenant) -> str:
     return str(agent["id"])
 
 
-def unpaced(rest: Rest, tenant: Tenant) -> dict[str, Any]:
-    """A body that starts an execution with a tool call, whose model says everything at once.
+def unpaced(stack: Stack, tenant: Tenant, body: dict[str, Any]) -> dict[str, Any]:
+    """The same request with a tool call and a model that says everything at once. It stays the environment's model.
 
-    That of `assistant` speaks at the pace of a model, which is nothing that a server could do faster.
+    `assistant` speaks at the pace of a model, which is nothing that a server could do faster.
     """
-    model = {"provider": "scripted", "model": "script"}
-    content = AGENT | {"name": "unpaced", "llm_config": model, "environment_id": tenant.environment["id"]}
-    agent = ensure(rest, "/agents", content, by=("environment_id", "name"))
+    url = f"{stack.api_url}/api/v1/environments/{tenant.environment['id']}"
+    model = {"llm_override": {"provider": "scripted", "model": "script"}}
+    headers = {"Authorization": f"Bearer {tenant.api_key}"}
+    httpx.patch(url, json=model, headers=headers, trust_env=False).raise_for_status()
     script = [{"tool": "clock_now"}, {"say": "Now I know what time it is."}]
-    return request(str(agent["id"]), message=json.dumps(script))
+    return request(body["agent_id"], message=json.dumps(script))
 
 
 def request(agent_id: str, *, message: str = "What time is it?") -> dict[str, Any]:

@@ -61,7 +61,7 @@ def measure() -> Iterator[Figure]:
             _draw(medians)
         yield from _memory(worker)
         progress(f"{BURST} executions at once")
-        rate = _burst(stack, tenant, unpaced(rest, tenant))
+        rate = _burst(stack, tenant, unpaced(stack, tenant, body))
         yield Figure("start_latency.burst", rate, "runs/s", limit=RATE_LIMIT, at_least=True)
 
 

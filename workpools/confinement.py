@@ -10,7 +10,7 @@ import sys
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
-_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITY_VERSION_3, _CAP_SETFCAP = 0x20080522, 1 << 31
 
 _FIRST_USER, _USERS = 61184, 4336
 """The range that systemd sets aside for users without a name that live as long as a process (`DynamicUser=`)."""
@@ -53,12 +53,22 @@ def become(user: int) -> None:
 
 
 def give_up_privileges() -> None:
-    """Keep no right that root has beside its own files, and get none by starting a program."""
+    """Keep no right that root has beside its own files, and get none by starting a program.
+
+    Who stays root keeps one, without which Linux lets it be nobody in a namespace of its own, as sandboxes have it: to
+    give capabilities to files. It is root's files that it could give them to, and those it could change anyway.
+    """
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    if sys.platform == "linux":
-        header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
-        if ctypes.CDLL(None, use_errno=True).capset(header, bytes(24)):
-            raise OSError(ctypes.get_errno(), "capset failed")
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    header, held = struct.pack("Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
+    if library.capget(header, held):
+        raise OSError(ctypes.get_errno(), "capget failed")
+    _, permitted, *_ = struct.unpack("6I", held.raw)
+    kept = permitted & _CAP_SETFCAP if os.geteuid() == 0 else 0
+    if library.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0)):
+        raise OSError(ctypes.get_errno(), "capset failed")
 
 
 def can_work_as(user: int) -> bool:

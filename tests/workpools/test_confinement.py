@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workpools.workshop import CANARIES
+from toolsets.builtin.sandbox import bubblewrap
 from workpools import confinement
 from workpools.children import environment
 from workpools.settings import WorkerSettings
@@ -86,7 +87,28 @@ def test_no_privilege_is_kept_or_gained() -> None:
         lines = Path("/proc/self/status").read_text().splitlines()
         return [line.split()[1] for line in lines if line.startswith(("CapPrm", "CapEff", "NoNewPrivs"))]
 
-    assert json.loads(in_a_child(act)) == ["0" * 16, "0" * 16, "1"]
+    kept, effective, none_new = json.loads(in_a_child(act))
+
+    assert [effective, none_new] == [kept, "1"]
+    assert int(kept, 16) in {0, 1 << 31}
+
+
+def test_who_is_not_root_keeps_none() -> None:
+    def act() -> int:
+        os.geteuid = lambda: 1000
+        confinement.give_up_privileges()
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
+
+    assert json.loads(in_a_child(act)) == 0
+
+
+def test_who_has_given_them_up_can_make_a_sandbox_where_others_can() -> None:
+    def act() -> bool:
+        confinement.give_up_privileges()
+        return bubblewrap.available()
+
+    assert in_a_child(act) == in_a_child(bubblewrap.available)
 
 
 def test_a_process_whose_parent_is_gone_already_ends() -> None:
