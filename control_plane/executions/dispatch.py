@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -99,25 +98,25 @@ class Dispatcher:
 
     def dispatch_soon(self, organization_id: UUID, run: RunRequest) -> None:
         """Hand a new execution to the orchestrator, without looking at what has just been stored."""
-        self._begin(organization_id, run.execution_id, self._dispatch_in_turn(organization_id, run))
+        self._begin(organization_id, run.execution_id, lambda: self._dispatch_in_turn(organization_id, run))
 
     def attend_soon(self, organization_id: UUID, execution_id: UUID) -> None:
         """Attend to one execution now, unless that is under way."""
         if timer := self._timers.pop(execution_id, None):
             timer.cancel()
         if execution_id not in self._under_way:
-            self._begin(organization_id, execution_id, self.attend(organization_id, execution_id))
+            self._begin(organization_id, execution_id, lambda: self.attend(organization_id, execution_id))
 
-    def _begin(self, organization_id: UUID, execution_id: UUID, look: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, organization_id: UUID, execution_id: UUID, look: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._with_another_try(organization_id, execution_id, look))
         self._under_way[execution_id] = task
         task.add_done_callback(lambda _: self._under_way.pop(execution_id, None))
 
     async def _with_another_try(
-        self, organization_id: UUID, execution_id: UUID, look: Coroutine[Any, Any, None]
+        self, organization_id: UUID, execution_id: UUID, look: Callable[[], Awaitable[None]]
     ) -> None:
         try:
-            await look
+            await look()
         except (OrchestratorUnavailable, OrchestratorRefused) as error:
             await self._postpone(organization_id, execution_id, reason=str(error))
         except Exception:

@@ -41,6 +41,8 @@ def explain(error: BaseException, target: Target) -> ModelError:
         return ModelError(cleaned(str(problem), target), status=problem.status, code=problem.code, headers=headers)
     if isinstance(error, _TIMEOUTS) or type(error).__name__ in {"Timeout", "APITimeoutError"}:
         return _timeout(target)
+    if type(error).__name__ == "MidStreamFallbackError":
+        return interrupted(target)
     said = _PREFIXES.sub("", str(getattr(error, "message", None) or error).split("\nTraceback", 1)[0].strip())
     if "LLM Provider NOT provided" in said:
         return ModelError(

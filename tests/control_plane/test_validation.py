@@ -38,7 +38,7 @@ NOWHERE = "0b0f6f0e-7b52-4d0c-9f0e-3c2b7d1a9e55"
         (
             {"llm_config": MODEL | {"modell": "x"}},
             "body.llm_config.modell",
-            "is not known here; known are provider, model, temperature, max_tokens",
+            "is not known here; known are provider, model, temperature, max_tokens, reasoning_effort",
         ),
         (
             {"tools": []},

@@ -87,7 +87,7 @@ async def test_the_plan_is_frozen_when_the_execution_is_created(acme: Tenant, te
 
     assert row is not None
     plan = row[0]
-    assert plan["input"] == {"message": "What time is it?", "context": {"team": "night shift"}}
+    assert plan["input"] == {"message": "What time is it?", "context": {"team": "night shift"}, "history": []}
     assert plan["model"]["name"] == "scripted/script"
     assert [policy["name"] for policy in plan["policies"]] == ["no_destructive_tools"]
     assert "package" in plan["policies"][0]["module"]
@@ -105,7 +105,8 @@ async def test_the_model_of_the_environment_answers_for_every_agent(acme: Tenant
     with psycopg.connect(test_database.superuser_url) as connection:
         row = connection.execute("SELECT plan->'model' FROM executions WHERE id = %s", [execution["id"]]).fetchone()
 
-    assert row == ({"name": "scripted/script", "temperature": 0.7, "max_tokens": None},)
+    model = {"name": "scripted/script", "temperature": 0.7, "max_tokens": None, "reasoning_effort": None}
+    assert row == (model,)
 
 
 @pytest.mark.parametrize(

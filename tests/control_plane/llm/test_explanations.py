@@ -47,6 +47,16 @@ def test_a_failure_has_a_status_and_a_stable_code(failure: Exception, status: in
     assert (error.status, error.code) == (status, code)
 
 
+class MidStreamFallbackError(Failure):
+    """LiteLLM's name for what breaks off after it has begun."""
+
+
+def test_what_breaks_off_in_the_middle_is_interrupted() -> None:
+    error = explain(MidStreamFallbackError("Gone", status=503), of_the_server("anthropic/claude"))
+
+    assert (error.status, error.code) == (502, "stream_interrupted")
+
+
 @pytest.mark.parametrize(
     ("model", "variable"),
     [
