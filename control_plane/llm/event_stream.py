@@ -11,7 +11,7 @@ from control_plane.llm.explanations import answered, interrupted
 from control_plane.llm.metering import Meter
 from control_plane.llm.targets import Target
 
-_END = re.compile(rb"\r?\n\r?\n")
+_END, _LONGEST_END = re.compile(rb"\r?\n\r?\n"), 4
 DONE = b"data: [DONE]\n\n"
 
 
@@ -19,12 +19,17 @@ class Splitter:
     """Makes whole events of the pieces in which they arrive."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The events that are complete with this piece, each with its end."""
-        # Most pieces hold whole events, so that nothing has to be put together.
-        *events, self._rest = _END.split(self._rest + piece if self._rest else piece)
+        # What was looked through before isn't again, or a long event in small pieces would take the time of its square.
+        begun = max(0, len(self._rest) - _LONGEST_END)
+        self._rest += piece
+        if not _END.search(self._rest, begun):
+            return iter(())
+        *events, rest = _END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         return (event + b"\n\n" for event in events if event)
 
     @property
@@ -35,7 +40,7 @@ class Splitter:
     def rest(self) -> Iterator[bytes]:
         """What came last, if it lacks an end."""
         if self._rest.strip():
-            yield self._rest.rstrip() + b"\n\n"
+            yield bytes(self._rest.rstrip()) + b"\n\n"
 
 
 class StreamReader:

@@ -5,7 +5,6 @@ what it stands for gains nothing.
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -14,9 +13,7 @@ from typing import Any
 import httpcore
 import httpx
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""An IPv4 address stands in the last four bytes."""
-
+from toolsets.builtin.addresses import may_be_reached
 
 MOST_BYTES = 64 * 1024 * 1024
 """A stream of 100,000 tokens takes a third of it."""
@@ -90,21 +87,9 @@ class _PublicBackend(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} is unknown") from error
         addresses = [str(entry[4][0]) for entry in found]
-        if not addresses or not all(map(is_public, addresses)):
+        if not addresses or not all(map(may_be_reached, addresses)):
             raise _Refused(f"{host} isn't at a public address")
         return await self._plain.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         await self._plain.sleep(seconds)
-
-
-def is_public(address: str) -> bool:
-    """Whether anybody on the internet could reach the address, whichever way it is written down."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return found.is_global and not found.is_multicast

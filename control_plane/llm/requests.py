@@ -13,6 +13,9 @@ from control_plane.llm.gateway import Call
 _OF_THE_CALLER = frozenset({None, "function", "custom"})
 """Types of tools that the caller carries out itself, under its policies."""
 
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n")
+"""What budgets are reserved by. Some providers take `"64"` for a number; what is reserved must be what they take."""
+
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt", "background")
 """What makes OpenAI look up, or keep, something under the key that this server sends."""
 
@@ -21,6 +24,7 @@ def checked(request: Request, body: Mapping[str, Any], caller: ExecutionPrincipa
     """The call that the body asks for. Raises `ModelError` for what this caller may not have."""
     _check_model(body.get("model"), caller, dialect)
     _check_content(body, dialect)
+    _check_bounds(body)
     _check_tools(body.get("tools"))
     return Call(
         caller=caller,
@@ -41,6 +45,13 @@ def _check_model(asked: object, caller: ExecutionPrincipal, dialect: Dialect) ->
         status=403,
         code="model_not_allowed",
     )
+
+
+def _check_bounds(body: Mapping[str, Any]) -> None:
+    for name in _BOUNDS:
+        value = body.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise _bad(f"`{name}` must be a whole number of at least 1.")
 
 
 def _check_content(body: Mapping[str, Any], dialect: Dialect) -> None:

@@ -28,7 +28,8 @@ _BEFORE_THE_ANSWER = (b"event: message_start", b"event: ping", b"event: content_
 
 _OPENAI_LIKE = frozenset({"openai", "openai_compatible", "azure"})
 _KEY_NAMES = {"bedrock": "aws_secret_access_key", "vertex_ai": "vertex_credentials"}
-_URLS = frozenset({"image_url", "url", "file_url"})
+_URLS = frozenset({"image_url", "url", "file_url", "file_data", "file_id", "file"})
+"""Where LiteLLM takes a text for an address unless it begins with `data:`."""
 
 
 async def whole(client: httpx.AsyncClient, dialect: Dialect, target: Target, request: Mapping[str, Any]) -> bytes:
